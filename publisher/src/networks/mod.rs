@@ -1,0 +1,282 @@
+//! The networks: one adapter per network behind one trait, found by id in [`Networks`].
+//!
+//! An adapter builds requests, parses answers and knows its error table. It never decides to send again: retry
+//! policy lives in `domain::step`. The order of calls for one delivery:
+//! `plan` (once, stored) → `prepare` (reversible, resumable) → ARM (store) → `send` (the one visible request) →
+//! `poll` while processing; `reconcile` after a lost answer.
+//!
+//! **Connections.** `send` uses a client of its own account, apart from every other call: no redirects, no retries in
+//! any layer, connections closed with linger 0. A connection is used again only while it has been idle for less than
+//! a second, which is far below any server's keep-alive, so a reused one is not already closed by the other side;
+//! a fresh connection per send would cost a TLS handshake for every post of a burst on one account, and the burst is
+//! serial. A reset on a reused connection counts as ambiguous like any other, so safety does not rest on this.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::{
+        content::Content,
+        delivery::{AttemptFacts, Work},
+        outcome::{Answer, DeliveryClass, Fault, Found},
+    },
+    media::MediaSource,
+    store::Armed,
+};
+
+pub mod limits;
+
+use limits::{Limits, Violation};
+
+/// What is true of a network as a whole.
+#[derive(Debug)]
+pub struct Facts {
+    /// Stable id, such as `mastodon`.
+    pub id: &'static str,
+    /// Name for people.
+    pub display_name: &'static str,
+    /// How a lost answer is settled.
+    pub class: DeliveryClass,
+    /// How an account is connected.
+    pub connect: &'static [ConnectMethod],
+    /// Whether the account lives on a server the user names.
+    pub needs_server: bool,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// How an account is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectMethod {
+    /// In the browser, at the network.
+    OAuth,
+    /// With a password made for this purpose.
+    AppPassword,
+}
+
+/// What a network can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Takes a post without media.
+    pub text_only: bool,
+    /// Takes descriptions of pictures.
+    pub alt_text: bool,
+    /// Takes chains of posts.
+    pub threads: bool,
+    /// Counts likes, reposts and replies.
+    pub metrics: bool,
+    /// A post can be deleted.
+    pub delete: bool,
+}
+
+/// An account with its opened tokens, as one call needs it. Made by the vault; never stored, never logged.
+#[derive(Clone)]
+pub struct Session {
+    /// The account.
+    pub account_id: Uuid,
+    /// Its workspace.
+    pub workspace_id: Uuid,
+    /// Network id.
+    pub network: String,
+    /// Base address of its server without a slash at the end, such as `https://mastodon.example`.
+    pub server: String,
+    /// The account's id at the network.
+    pub native_id: String,
+    /// The account's name there.
+    pub handle: String,
+    /// What its server accepts.
+    pub limits: Limits,
+    /// The access token.
+    pub access_token: Zeroizing<String>,
+    /// The refresh token, where the network has them.
+    pub refresh_token: Option<Zeroizing<String>>,
+    /// When the access token expires, Unix milliseconds; `None` when it does not.
+    pub access_expires_at: Option<i64>,
+    /// Counts every stored pair of tokens; the compare-and-set of a refresh.
+    pub token_version: i64,
+    /// What else the adapter keeps sealed with the tokens (client credentials of the server, …).
+    pub extra: Zeroizing<String>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("account_id", &self.account_id)
+            .field("network", &self.network)
+            .field("server", &self.server)
+            .field("token_version", &self.token_version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A new pair of tokens.
+#[derive(Clone)]
+pub struct Tokens {
+    /// The access token.
+    pub access_token: Zeroizing<String>,
+    /// The refresh token; `None` leaves the stored one in place.
+    pub refresh_token: Option<Zeroizing<String>>,
+    /// When the access token expires, Unix milliseconds.
+    pub access_expires_at: Option<i64>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("access_expires_at", &self.access_expires_at).finish_non_exhaustive()
+    }
+}
+
+/// Why no new tokens came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshFault {
+    /// A hiccup: the old pair still stands, try later.
+    #[error("tokens could not be refreshed now: {0}")]
+    Transient(String),
+    /// The network no longer knows the authorization: the user must connect again.
+    #[error("the authorization was taken back: {0}")]
+    Revoked(String),
+}
+
+/// Handles of one delivery by step: what the reversible steps returned.
+pub type HandleMap = BTreeMap<String, Value>;
+
+/// Where `prepare` keeps what it has done. A stored step is not done again.
+pub trait Handles: Send {
+    /// What is stored.
+    fn stored(&self) -> &HandleMap;
+    /// Stores a handle durably; call it the moment the answer is parsed, before the next call.
+    fn save<'a>(&'a mut self, step: &'a str, value: Value) -> BoxFuture<'a, Result<(), Fault>>;
+}
+
+/// A prepared delivery: nothing is missing but the one visible request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// The request's body, built from the work, its plan and its handles alone: the same inputs always make the same
+    /// bytes. Holds no token.
+    pub request: bytes::Bytes,
+    /// SHA-256 of `request`.
+    pub request_sha256: [u8; 32],
+}
+
+impl Ready {
+    /// Hashes the request.
+    pub fn new(request: impl Into<bytes::Bytes>) -> Self {
+        use sha2::Digest;
+        let request = request.into();
+        let request_sha256 = sha2::Sha256::digest(&request).into();
+        Self { request, request_sha256 }
+    }
+}
+
+/// Counts of one post.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostMetrics {
+    /// Id at the network.
+    pub native_id: String,
+    /// False when the network no longer knows the post.
+    pub found: bool,
+    /// Likes, favourites, hearts.
+    pub likes: i64,
+    /// Reposts, boosts, shares.
+    pub reposts: i64,
+    /// Replies and comments.
+    pub replies: i64,
+}
+
+/// One social network.
+pub trait Network: Send + Sync + 'static {
+    /// What is true of it as a whole.
+    fn facts(&self) -> &'static Facts;
+
+    /// Its limits where an account's own server says nothing else.
+    fn limits(&self) -> Limits;
+
+    /// Decides, from the work alone, everything that must not vary between a send and its repetition (record keys,
+    /// timestamps). Pure; stored before the first call. `work.plan` is `null`.
+    fn plan(&self, work: &Work) -> Value;
+
+    /// Everything in the content that the network would refuse, all at once. Pure.
+    fn validate(&self, limits: &Limits, content: &Content) -> Vec<Violation>;
+
+    /// Does the reversible steps that are not stored yet and builds the request. Makes no call when every step is
+    /// stored. Stopped at any point, nothing is visible.
+    fn prepare<'a>(
+        &'a self,
+        session: &'a Session,
+        work: &'a Work,
+        media: &'a MediaSource,
+        handles: &'a mut dyn Handles,
+    ) -> BoxFuture<'a, Result<Ready, Fault>>;
+
+    /// Sends the one visible request. Never repeats it. Checks `armed.time_left()` right before the first byte.
+    fn send<'a>(
+        &'a self,
+        armed: Armed,
+        session: &'a Session,
+        work: &'a Work,
+        ready: &'a Ready,
+    ) -> BoxFuture<'a, Answer>;
+
+    /// Reads whether a send whose answer was lost is visible. Changes nothing.
+    fn reconcile<'a>(
+        &'a self,
+        session: &'a Session,
+        work: &'a Work,
+        handles: &'a HandleMap,
+        attempt: &'a AttemptFacts,
+    ) -> BoxFuture<'a, Found>;
+
+    /// Asks how far the network's processing has come.
+    fn poll<'a>(&'a self, session: &'a Session, work: &'a Work, handle: &'a str) -> BoxFuture<'a, Answer>;
+
+    /// Reads counts; one answer per id, in their order.
+    fn metrics<'a>(
+        &'a self,
+        session: &'a Session,
+        native_ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>>;
+
+    /// Deletes a post; deleting a deleted one succeeds.
+    fn delete<'a>(&'a self, session: &'a Session, native_id: &'a str) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Asks for a new pair of tokens. The caller has committed its intent and stores the answer first.
+    fn refresh<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>>;
+
+    /// Takes the authorization back at the network; revoking a revoked one succeeds.
+    fn revoke<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<(), Fault>>;
+}
+
+/// The networks by id.
+#[derive(Clone, Default)]
+pub struct Networks {
+    by_id: BTreeMap<&'static str, Arc<dyn Network>>,
+}
+
+impl Networks {
+    /// Adds an adapter under its id.
+    #[must_use]
+    pub fn with(mut self, network: impl Network) -> Self {
+        self.by_id.insert(network.facts().id, Arc::new(network));
+        self
+    }
+
+    /// The adapter with that id.
+    pub fn get(&self, id: &str) -> Option<&Arc<dyn Network>> {
+        self.by_id.get(id)
+    }
+
+    /// All adapters, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Network>> {
+        self.by_id.values()
+    }
+}
+
+impl fmt::Debug for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_id.keys()).finish()
+    }
+}
