@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # stage.sh [-v] NAME CMD…: runs one step of a build and says how long it took.
-# Its output is shown only when it fails; with -v it is shown as it comes.
+# Its output is shown only when it fails, but for lines that begin with "note:"; with -v all is shown as it comes.
 set -euo pipefail
 
 verbose=
@@ -21,7 +21,12 @@ else
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     "$@" >"$log" 2>&1 || status=$?
-    [ "$status" -eq 0 ] || { printf '==> %s\n' "$name" && cat "$log"; }
+    if [ "$status" -eq 0 ]; then
+        grep '^note:' "$log" || true
+    else
+        printf '==> %s\n' "$name"
+        cat "$log"
+    fi
 fi
 if [ "$status" -eq 0 ]; then
     printf 'ok      %-22s %s\n' "$name" "$(took)"
