@@ -1,0 +1,440 @@
+//! Where rows are kept: SQLite files or PostgreSQL, chosen by the settings, behind the same statements.
+//!
+//! - [`read!`](crate::read) runs statements on a reader; [`write!`](crate::write) runs them as one transaction and
+//!   answers only after the commit is durable.
+//! - SQLite has one writer. It gathers the transactions that wait while a commit reaches the disk into the next one,
+//!   each in its own savepoint, so that durability costs one `fsync` for many.
+//! - PostgreSQL has a schema per service, chosen by `search_path`, so the statements name no schema.
+
+use std::{fmt, panic::AssertUnwindSafe, path::Path, str::FromStr};
+
+use futures::{FutureExt, future::BoxFuture};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, SqliteConnection, SqlitePool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::DatabaseConfig;
+
+/// Transactions that one commit takes along at most.
+const GROUP: usize = 512;
+/// Transactions that may wait for the writer; more wait at the caller.
+const QUEUE: usize = 4096;
+
+/// A service's migrations, in both dialects, with the same numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrations {
+    /// For SQLite.
+    pub sqlite: &'static Migrator,
+    /// For PostgreSQL.
+    pub postgres: &'static Migrator,
+}
+
+/// A service's database.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// A file in the data folder.
+    Sqlite(Sqlite),
+    /// A schema of a server.
+    Postgres(PgPool),
+}
+
+/// A SQLite file: readers and the one writer.
+#[derive(Clone)]
+pub struct Sqlite {
+    readers: SqlitePool,
+    writer: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sqlite")
+    }
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is not one.
+    #[error("database.url is not a postgres:// address: {0}")]
+    Url(sqlx::Error),
+    /// It cannot be opened.
+    #[error("cannot open the database of {name}: {source}")]
+    Open {
+        /// The service.
+        name: String,
+        /// The cause.
+        source: sqlx::Error,
+    },
+    /// The file system does not keep the promise of durable commits.
+    #[error("{0} does not support SQLite's write-ahead log with full synchronisation")]
+    NotDurable(String),
+    /// A migration failed.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(#[from] MigrateError),
+    /// A statement failed.
+    #[error(transparent)]
+    Statement(#[from] sqlx::Error),
+}
+
+impl Db {
+    /// Opens the database of the service `name`: a schema of that name on PostgreSQL when an address is set,
+    /// else the file `<data>/<name>.db`, made when it is not there.
+    pub async fn open(config: &DatabaseConfig, data: &Path, name: &str) -> Result<Self, OpenError> {
+        let url = config.url.expose();
+        if url.is_empty() {
+            return Sqlite::open(&data.join(format!("{name}.db")), config.connections).await.map(Self::Sqlite);
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(OpenError::Url)?
+            .options([("search_path", name)])
+            .application_name(&format!("postmesh-{name}"))
+            .log_slow_statements(log_level(), std::time::Duration::from_secs(1));
+        let failed = |source| OpenError::Open { name: name.to_owned(), source };
+        let pool = PgPoolOptions::new()
+            .max_connections(config.connections)
+            .acquire_timeout(std::time::Duration::from_secs(3))
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// True for SQLite.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// Applies what is pending, making the schema first on PostgreSQL.
+    pub async fn migrate(&self, migrations: &Migrations) -> Result<(), OpenError> {
+        match self {
+            Self::Sqlite(db) => {
+                let pool = db.readers.clone();
+                migrations.sqlite.run(&pool).await?;
+            }
+            Self::Postgres(pool) => {
+                let schema: String = sqlx::query_scalar("select current_setting('search_path')").fetch_one(pool).await?;
+                let quoted = schema.replace('"', "");
+                // Two processes that make the schema at once: the loser's error is that it exists.
+                let made = sqlx::query(AssertSqlSafe(format!("create schema if not exists \"{quoted}\""))).execute(pool).await;
+                if let Err(error) = made
+                    && !error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("23505"))
+                {
+                    return Err(error.into());
+                }
+                migrations.postgres.run(pool).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The versions of migrations that have not been applied.
+    pub async fn pending(&self, migrations: &Migrations) -> Result<Vec<i64>, sqlx::Error> {
+        let (all, applied) = match self {
+            Self::Sqlite(db) => (migrations.sqlite, applied_sqlite(&db.readers).await?),
+            Self::Postgres(pool) => (migrations.postgres, applied_postgres(pool).await?),
+        };
+        Ok(all.iter().map(|m| m.version).filter(|version| !applied.contains(version)).collect())
+    }
+
+    /// Whether the database answers.
+    pub async fn check(&self) -> Result<(), sqlx::Error> {
+        crate::read!(self, c => sqlx::query("select 1").execute(&mut *c).await.map(|_| ()))
+    }
+
+    /// Closes the connections after what is running. SQLite's write-ahead log is folded into the file.
+    pub async fn close(self) {
+        match self {
+            Self::Sqlite(db) => db.readers.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn log_level() -> tracing::log::LevelFilter {
+    tracing::log::LevelFilter::Warn
+}
+
+async fn applied_sqlite(pool: &SqlitePool) -> Result<Vec<i64>, sqlx::Error> {
+    let there: bool = sqlx::query_scalar("select exists(select 1 from sqlite_master where name = '_sqlx_migrations')")
+        .fetch_one(pool)
+        .await?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await
+}
+
+async fn applied_postgres(pool: &PgPool) -> Result<Vec<i64>, sqlx::Error> {
+    let there: bool =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(pool).await?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await
+}
+
+impl Sqlite {
+    /// Opens a file, making it when it is not there, and starts its writer. The writer ends with the last clone.
+    pub async fn open(path: &Path, readers: u32) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Open { name: path.display().to_string(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(std::time::Duration::from_secs(5))
+            .statement_cache_capacity(256)
+            .log_slow_statements(log_level(), std::time::Duration::from_secs(1));
+        let mut writer = options.connect().await.map_err(failed)?;
+        let mode: String = sqlx::query_scalar("pragma journal_mode").fetch_one(&mut writer).await?;
+        let level: i64 = sqlx::query_scalar("pragma synchronous").fetch_one(&mut writer).await?;
+        if mode != "wal" || level != 2 {
+            return Err(OpenError::NotDurable(path.display().to_string()));
+        }
+        let readers = SqlitePoolOptions::new().max_connections(readers.max(1)).connect_with(options).await.map_err(failed)?;
+        let (sender, jobs) = mpsc::channel(QUEUE);
+        spawn_writer(writer, jobs);
+        Ok(Self { readers, writer: sender })
+    }
+
+    /// Connections to read with.
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Runs one transaction; see [`write!`](crate::write).
+    pub async fn write<F, T, E>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Transaction { work: Some(work), outcome: None, reply };
+        self.writer.send(Box::new(job)).await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+        answer.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
+    }
+}
+
+/// Runs one transaction on PostgreSQL; see [`write!`](crate::write).
+pub async fn write_postgres<F, T, E>(pool: &PgPool, work: F) -> Result<T, E>
+where
+    F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>>,
+    E: From<sqlx::Error>,
+{
+    let mut transaction = pool.begin().await?;
+    let value = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(value)
+}
+
+/// One transaction that waits for the writer.
+trait Job: Send {
+    /// Runs the statements; false when they must be undone.
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
+    /// Answers the caller: with the outcome, or with why the group did not commit.
+    fn finish(self: Box<Self>, lost: Option<&str>);
+}
+
+struct Transaction<F, T, E> {
+    work: Option<F>,
+    outcome: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Transaction<F, T, E>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send,
+    T: Send,
+    E: From<sqlx::Error> + Send,
+{
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
+        let work = self.work.take().expect("a job runs once");
+        Box::pin(async move {
+            let outcome = work(connection).await;
+            self.outcome.insert(outcome).is_ok()
+        })
+    }
+
+    fn finish(self: Box<Self>, lost: Option<&str>) {
+        let outcome = match (self.outcome, lost) {
+            (Some(Ok(_)) | None, Some(why)) => Err(sqlx::Error::Io(std::io::Error::other(why.to_owned())).into()),
+            (Some(outcome), _) => outcome,
+            (None, None) => Err(sqlx::Error::WorkerCrashed.into()),
+        };
+        // The caller may have gone; what was committed stays committed.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the writer outlives every task that writes and ends with the last clone")]
+fn spawn_writer(connection: SqliteConnection, jobs: mpsc::Receiver<Box<dyn Job>>) {
+    tokio::spawn(writer(connection, jobs));
+}
+
+async fn writer(mut connection: SqliteConnection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(first) = jobs.recv().await {
+        let mut group = vec![first];
+        let committed = commit_group(&mut connection, &mut jobs, &mut group).await;
+        let lost = committed.err().map(|error| error.to_string());
+        if let Some(why) = &lost {
+            tracing::error!(error = why, transactions = group.len(), "a group of transactions did not commit");
+            // Fails when SQLite has rolled back by itself; either way nothing is left open.
+            let _ = sqlx::query("rollback").execute(&mut connection).await;
+        }
+        metrics::histogram!("postmesh_sqlite_group_size").record(group.len() as f64);
+        for job in group {
+            job.finish(lost.as_deref());
+        }
+    }
+    let _ = connection.close().await;
+}
+
+/// Runs the first job and those that wait, as one transaction. Jobs that ran are left in `group`.
+async fn commit_group(
+    connection: &mut SqliteConnection,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+    group: &mut Vec<Box<dyn Job>>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("begin immediate").execute(&mut *connection).await?;
+    loop {
+        sqlx::query("savepoint job").execute(&mut *connection).await?;
+        let job = group.last_mut().expect("the group holds the job that was pushed last");
+        let kept = AssertUnwindSafe(job.run(connection)).catch_unwind().await.unwrap_or(false);
+        if !kept {
+            sqlx::query("rollback to job").execute(&mut *connection).await?;
+        }
+        sqlx::query("release job").execute(&mut *connection).await?;
+        if group.len() == GROUP {
+            break;
+        }
+        match jobs.try_recv() {
+            Ok(job) => group.push(job),
+            Err(_) => break,
+        }
+    }
+    sqlx::query("commit").execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Reads: `read!(db, c => statements)` evaluates to the `Result` of the statements, which run on one reader
+/// (`c: &mut SqliteConnection` or `&mut PgConnection`; the body is compiled for each).
+#[macro_export]
+macro_rules! read {
+    ($db:expr, $c:ident => $body:expr) => {
+        match &$db {
+            $crate::db::Db::Sqlite(db) => {
+                async {
+                    let mut connection = db.readers().acquire().await?;
+                    let $c = &mut *connection;
+                    $body
+                }
+                .await
+            }
+            $crate::db::Db::Postgres(pool) => {
+                async {
+                    let mut connection = pool.acquire().await?;
+                    let $c = &mut *connection;
+                    $body
+                }
+                .await
+            }
+        }
+    };
+}
+
+/// Writes: `write!(db, tx => { statements; Ok::<_, Error>(value) })` runs the statements as one transaction and
+/// evaluates to its `Result` after the durable commit; an `Err` rolls back. Captured variables move into the body,
+/// which awaits nothing but statements (on SQLite other transactions wait behind it).
+#[macro_export]
+macro_rules! write {
+    ($db:expr, $tx:ident => $body:expr) => {
+        match &$db {
+            $crate::db::Db::Sqlite(db) => {
+                db.write(move |$tx: &mut sqlx::SqliteConnection| ::std::boxed::Box::pin(async move { $body })).await
+            }
+            $crate::db::Db::Postgres(pool) => {
+                $crate::db::write_postgres(pool, move |$tx: &mut sqlx::PgConnection| {
+                    ::std::boxed::Box::pin(async move { $body })
+                })
+                .await
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fresh() -> (Db, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&DatabaseConfig::default(), folder.path(), "test").await.unwrap();
+        crate::write!(db, tx => {
+            sqlx::query("create table word (id integer primary key, text text not null unique) strict").execute(&mut *tx).await?;
+            Ok::<_, sqlx::Error>(())
+        })
+        .unwrap();
+        (db, folder)
+    }
+
+    async fn add(db: &Db, text: String) -> Result<i64, sqlx::Error> {
+        crate::write!(db, tx => {
+            sqlx::query_scalar("insert into word (text) values ($1) returning id").bind(text).fetch_one(&mut *tx).await
+        })
+    }
+
+    async fn count(db: &Db) -> i64 {
+        let counted: Result<i64, sqlx::Error> =
+            crate::read!(db, c => sqlx::query_scalar("select count(*) from word").fetch_one(&mut *c).await);
+        counted.unwrap()
+    }
+
+    #[tokio::test]
+    async fn groups_transactions_and_undoes_only_the_failed_one() {
+        let (db, _folder) = fresh().await;
+        let all = (0..200).map(|i| add(&db, format!("word {}", i % 150)));
+        let outcomes = futures::future::join_all(all).await;
+        assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 150);
+        assert_eq!(count(&db).await, 150);
+    }
+
+    #[tokio::test]
+    async fn an_error_after_a_statement_undoes_it() {
+        let (db, _folder) = fresh().await;
+        let failed = crate::write!(db, tx => {
+            sqlx::query("insert into word (text) values ('gone')").execute(&mut *tx).await?;
+            Err::<(), _>(sqlx::Error::RowNotFound)
+        });
+        assert!(matches!(failed, Err(sqlx::Error::RowNotFound)));
+        assert_eq!(count(&db).await, 0);
+        add(&db, "stays".to_owned()).await.unwrap();
+        assert_eq!(count(&db).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_inside_a_transaction_undoes_it_and_the_writer_goes_on() {
+        let (db, _folder) = fresh().await;
+        let outcome = crate::write!(db, tx => {
+            sqlx::query("insert into word (text) values ('gone')").execute(&mut *tx).await?;
+            assert!(tx.is_in_transaction_for_test(), "on purpose");
+            Ok::<_, sqlx::Error>(())
+        });
+        assert!(matches!(outcome, Err(sqlx::Error::WorkerCrashed)));
+        add(&db, "stays".to_owned()).await.unwrap();
+        assert_eq!(count(&db).await, 1);
+    }
+
+    trait PanicsOnPurpose {
+        fn is_in_transaction_for_test(&self) -> bool {
+            false
+        }
+    }
+    impl PanicsOnPurpose for SqliteConnection {}
+    impl PanicsOnPurpose for PgConnection {}
+}
