@@ -4,7 +4,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # nextest does not run documentation examples; building them is skipped while there are none to run.
-if grep -rqE --include='*.rs' '^\s*//[/!] ```(rust|no_run|should_panic|compile_fail)?$' ./*/src; then
+has_examples() {
+    find ./*/src -name '*.rs' -exec awk '
+        FNR == 1 { inside = 0 }
+        /^[[:space:]]*\/\/[\/!] *```/ {
+            inside = !inside
+            if (inside && $0 ~ /```(rust|no_run|should_panic|compile_fail)?$/) found = 1
+        }
+        END { exit !found }' {} +
+}
+if has_examples; then
     cargo test --quiet --workspace --doc
 fi
 exec cargo nextest run --workspace --cargo-quiet --profile "${1:-default}"

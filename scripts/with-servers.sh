@@ -38,11 +38,13 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 in_dir() (cd "$dir" && exec "${as_server[@]}" "$@")
 
+# shellcheck disable=SC2329 # the trap below calls them
 last_words() {
     say "$1 was gone before the command ended; its last words:"
     tail -n 20 "$dir/$2" >&2 || true
 }
 
+# shellcheck disable=SC2329
 cleanup() {
     local status=$?
     trap '' INT TERM HUP
