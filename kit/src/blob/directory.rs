@@ -51,9 +51,7 @@ impl Directory {
         file.flush().await.map_err(refused)?;
         file.sync_all().await.map_err(refused)?;
         let parent = target.parent().expect("a key is below the root");
-        if fs::create_dir_all(parent).await.is_ok() && parent != &*self.root {
-            sync_directory(&self.root).await.map_err(refused)?;
-        }
+        self.make_durable(parent).await.map_err(refused)?;
         fs::rename(&aside.0, &target).await.map_err(refused)?;
         sync_directory(parent).await.map_err(refused)
     }
@@ -79,6 +77,18 @@ impl Directory {
     pub(super) async fn check(&self) -> Result<(), Error> {
         let aside = Aside(self.root.join(INCOMING).join(crate::ids::new().simple().to_string()));
         fs::write(&aside.0, b"ready?").await.map_err(refused)
+    }
+
+    /// Makes a directory below the root, and every entry that leads to it durable.
+    async fn make_durable(&self, directory: &Path) -> io::Result<()> {
+        if fs::try_exists(directory).await? {
+            return Ok(());
+        }
+        fs::create_dir_all(directory).await?;
+        for above in directory.ancestors().skip(1).take_while(|above| above.starts_with(&self.root)) {
+            sync_directory(above).await?;
+        }
+        Ok(())
     }
 
     fn path(&self, key: &str) -> PathBuf {

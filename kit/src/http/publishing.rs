@@ -119,6 +119,13 @@ impl std::fmt::Debug for Dialed {
 }
 
 impl Dialed {
+    /// The same connection with another time for the answer.
+    #[must_use]
+    pub fn answering_in(mut self, answer_in: Duration) -> Self {
+        self.bounds.answer_in = answer_in;
+        self
+    }
+
     /// Sends the request and reads the answer, any status. `may_begin` is asked right before the first byte leaves;
     /// when it says no, nothing is sent and the error is [`Unreached::Deadline`]. The request's server must be the
     /// one dialled; only its path and query are used.
