@@ -48,7 +48,7 @@ packages() {
 node_tools() {
     cmp -s package-lock.json node_modules/.installed-lock && return
     say "installing the Node.js tools"
-    npm ci --loglevel=error
+    npm ci --loglevel=error >/dev/null
     cp package-lock.json node_modules/.installed-lock
 }
 
