@@ -32,15 +32,7 @@ test: ## Install what is missing, check, and run every test beside a throwaway P
 .PHONY: check
 check: ## Format, lints, dependencies, contracts, scripts, compose, image and Kubernetes files
 	@scripts/setup.sh tools
-	@$(STAGE) format cargo fmt --all --check
-	@$(STAGE) scripts shellcheck --external-sources scripts/*.sh k8s/*.sh .ci/run
-	@$(STAGE) 'contracts: lint' buf lint
-	@$(STAGE) 'contracts: breaking' scripts/check-breaking.sh
-	@$(STAGE) 'image recipe' hadolint --failure-threshold style Dockerfile
-	@$(STAGE) compose scripts/check-compose.sh
-	@$(STAGE) kubernetes scripts/check-k8s.sh
-	@$(STAGE) dependencies cargo deny --all-features --log-level error check --hide-inclusion-graph bans licenses sources
-	@$(STAGE) clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@scripts/check.sh
 
 .PHONY: audit
 audit: ## Compare the dependencies with the advisory database (fetched from its home)
