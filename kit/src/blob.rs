@@ -7,63 +7,34 @@ mod directory;
 mod exact;
 mod s3;
 
-use std::{error::Error as StdError, fmt, pin::Pin, time::Duration};
+use std::{error::Error as StdError, fmt, path::Path, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures::Stream;
-use serde::{Deserialize, Serialize};
 
 use self::exact::Exact;
 pub use self::{directory::Directory, s3::S3};
-use crate::config::Secret;
+use crate::config::BlobConfig;
 
 /// Any cause.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 /// The bytes of a blob, in chunks of whatever size the store reads.
 pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
-/// Which blob store to use.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BlobConfig {
-    /// A directory, or `s3://bucket[/prefix]?endpoint=https://…&region=…&path_style=true`.
-    /// Without `endpoint` it is Amazon's; `path_style` is what most other S3 servers want.
-    pub url: String,
-    /// Access key id, for S3.
-    pub access_key: String,
-    /// Secret access key, for S3.
-    pub secret_key: Secret<String>,
-}
-
-impl Default for BlobConfig {
-    fn default() -> Self {
-        Self { url: "data/blobs".into(), access_key: String::new(), secret_key: Secret::default() }
-    }
-}
-
-impl BlobConfig {
-    /// Blobs in a directory.
-    pub fn directory(path: impl Into<String>) -> Self {
-        Self { url: path.into(), ..Self::default() }
-    }
-
-    /// Everything that is wrong with the settings, in sentences.
-    pub fn validate(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.url.trim().is_empty() {
-            problems.push("blob.url is empty; name a directory or s3://bucket".into());
-        } else if self.url.starts_with("s3://") {
-            if let Err(problem) = s3::Address::parse(&self.url) {
-                problems.push(format!("blob.url {problem}"));
-            }
-            if self.access_key.is_empty() || self.secret_key.expose().is_empty() {
-                problems.push("blob.access_key and blob.secret_key are required with an s3:// address".into());
-            }
-        } else if self.url.contains("://") {
-            problems.push("blob.url must be a directory or begin with s3://".into());
+/// Everything that is wrong with the settings, in sentences.
+pub fn problems(config: &BlobConfig) -> Vec<String> {
+    let mut problems = Vec::new();
+    if config.url.starts_with("s3://") {
+        if let Err(problem) = s3::Address::parse(&config.url) {
+            problems.push(format!("blob.url {problem}"));
         }
-        problems
+        if config.access_key.expose().is_empty() || config.secret_key.expose().is_empty() {
+            problems.push("blob.access_key and blob.secret_key are required with an s3:// address".into());
+        }
+    } else if config.url.contains("://") {
+        problems.push("blob.url must be a folder or begin with s3://".into());
     }
+    problems
 }
 
 /// Why a blob could not be stored or read.
@@ -135,16 +106,18 @@ pub enum Blob {
 }
 
 impl Blob {
-    /// Opens the store. A directory is made when missing; a bucket is not contacted yet (see [`Blob::check`]).
-    pub async fn connect(config: &BlobConfig) -> Result<Self, Error> {
-        if let Some(problem) = config.validate().into_iter().next() {
+    /// Opens the store: the bucket or folder that `url` names (`path_style=true` in an `s3://` address is what most
+    /// servers other than Amazon's want), or `blobs` in the `data` folder when it is empty. A folder is made when
+    /// missing; a bucket is not contacted yet (see [`Blob::check`]).
+    pub async fn connect(config: &BlobConfig, data: &Path) -> Result<Self, Error> {
+        if let Some(problem) = problems(config).into_iter().next() {
             return Err(Error::Settings(problem));
         }
         if config.url.starts_with("s3://") {
-            S3::connect(config).map(Self::S3)
-        } else {
-            Directory::open(&config.url).await.map(Self::Directory)
+            return S3::connect(config).map(Self::S3);
         }
+        let folder = if config.url.is_empty() { data.join("blobs") } else { config.url.clone().into() };
+        Directory::open(folder).await.map(Self::Directory)
     }
 
     /// Stores `content`, which must have exactly `length` bytes, replacing what was under the key.
@@ -233,7 +206,9 @@ mod tests {
 
     #[test]
     fn refuses_keys_that_could_leave_the_root() {
-        for key in ["", "/etc/passwd", "a/../b", "..", "a//b", "a/", ".incoming/a", "a\\b", "a\0b", "ä", "a b"] {
+        for key in
+            ["", "/etc/passwd", "a/../b", "..", "a//b", "a/", ".incoming/a", "a\\b", "a\0b", "ä", "a b"]
+        {
             assert!(check_key(key).is_err(), "{key:?}");
         }
         assert!(check_key("0190b8e0-0000-7000-8000-000000000000/0190b8e0.rendition").is_ok());
@@ -241,10 +216,10 @@ mod tests {
 
     #[test]
     fn says_everything_that_is_wrong_with_the_settings() {
-        let of = |url: &str| BlobConfig { url: url.into(), ..BlobConfig::default() }.validate();
+        let of = |url: &str| problems(&BlobConfig { url: url.into(), ..BlobConfig::default() });
+        assert!(of("").is_empty());
         assert!(of("data/blobs").is_empty());
         assert_eq!(of("ftp://x").len(), 1);
         assert_eq!(of("s3://bucket?endpont=x").len(), 2, "a misspelt option, and no keys");
-        assert_eq!(of("").len(), 1);
     }
 }

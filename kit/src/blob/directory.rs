@@ -122,7 +122,9 @@ async fn remove_abandoned(incoming: &Path) -> io::Result<()> {
 
 fn refused(error: io::Error) -> Error {
     match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::ResourceBusy => Error::Unavailable(Box::new(error)),
+        ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::ResourceBusy => {
+            Error::Unavailable(Box::new(error))
+        }
         _ => Error::Refused(Box::new(error)),
     }
 }
@@ -132,19 +134,21 @@ mod tests {
     use bytes::Bytes;
     use futures::TryStreamExt;
 
-    use super::super::{Blob, BlobConfig};
+    use super::super::Blob;
     use super::*;
+    use crate::config::BlobConfig;
 
     struct Store {
         blob: Blob,
         root: PathBuf,
+        _folder: tempfile::TempDir,
     }
 
     impl Store {
         async fn new() -> Self {
-            let root = std::env::temp_dir().join(format!("postmesh-blob-{}", crate::ids::new()));
-            let blob = Blob::connect(&BlobConfig::directory(root.to_str().unwrap())).await.unwrap();
-            Self { blob, root }
+            let folder = tempfile::tempdir().unwrap();
+            let blob = Blob::connect(&BlobConfig::default(), folder.path()).await.unwrap();
+            Self { blob, root: folder.path().join("blobs"), _folder: folder }
         }
 
         async fn read(&self, key: &str) -> Option<Vec<u8>> {
@@ -156,12 +160,6 @@ mod tests {
 
         fn incoming(&self) -> usize {
             std::fs::read_dir(self.root.join(INCOMING)).unwrap().count()
-        }
-    }
-
-    impl Drop for Store {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.root);
         }
     }
 
@@ -193,7 +191,10 @@ mod tests {
     #[tokio::test]
     async fn stores_nothing_of_content_with_another_length_or_a_broken_source() {
         let store = Store::new().await;
-        assert!(matches!(store.blob.put("t/a", 7, chunks(&["abc", "def"])).await, Err(Error::Length { came: 6, .. })));
+        assert!(matches!(
+            store.blob.put("t/a", 7, chunks(&["abc", "def"])).await,
+            Err(Error::Length { came: 6, .. })
+        ));
         assert!(matches!(store.blob.put("t/a", 5, chunks(&["abc", "def"])).await, Err(Error::Length { .. })));
         let broken = chunks(&["abc"]).chain(futures::stream::iter([Err(io::Error::other("gone"))]));
         assert!(matches!(store.blob.put("t/a", 6, broken).await, Err(Error::Content(_))));

@@ -123,7 +123,8 @@ mod tests {
     use super::*;
 
     async fn run(expected: u64, chunks: &[&'static str]) -> (String, Option<Error>) {
-        let source = futures::stream::iter(chunks.to_vec()).map(|c| Ok::<_, Error>(Bytes::from_static(c.as_bytes())));
+        let source =
+            futures::stream::iter(chunks.to_vec()).map(|c| Ok::<_, Error>(Bytes::from_static(c.as_bytes())));
         let mut exact = Exact::new(expected, source);
         let fault = exact.fault();
         let mut passed = String::new();

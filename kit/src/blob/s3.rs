@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use aws_sdk_s3::{
     Client,
     config::{
-        BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-        retry::RetryConfig, timeout::TimeoutConfig,
+        BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation,
+        ResponseChecksumValidation, retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{ProvideErrorMetadata, SdkError},
     presigning::PresigningConfig,
@@ -16,7 +16,8 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use url::Url;
 
-use super::{BlobConfig, Cause, Error, Object, Presigned, exact::Exact};
+use super::{Cause, Error, Object, Presigned, exact::Exact};
+use crate::config::BlobConfig;
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// Until the answer begins; small requests only.
@@ -43,14 +44,16 @@ impl Address {
         let bucket = url.host_str().filter(|host| !host.is_empty()).ok_or("names no bucket")?.to_owned();
         let prefix = url.path().trim_matches('/').to_owned();
         if !prefix.is_empty() {
-            super::check_key(&prefix).map_err(|_| "has a prefix that is not made of plain names".to_owned())?;
+            super::check_key(&prefix)
+                .map_err(|_| "has a prefix that is not made of plain names".to_owned())?;
         }
         let mut address =
             Self { bucket, prefix, endpoint: None, region: "us-east-1".into(), path_style: false };
         for (name, value) in url.query_pairs() {
             match &*name {
                 "endpoint" => {
-                    let endpoint = Url::parse(&value).map_err(|error| format!("has a bad endpoint: {error}"))?;
+                    let endpoint =
+                        Url::parse(&value).map_err(|error| format!("has a bad endpoint: {error}"))?;
                     if !matches!(endpoint.scheme(), "http" | "https") {
                         return Err("has an endpoint that is neither http nor https".into());
                     }
@@ -58,8 +61,9 @@ impl Address {
                 }
                 "region" => address.region = value.into_owned(),
                 "path_style" => {
-                    address.path_style =
-                        value.parse().map_err(|_| "has a path_style that is neither true nor false".to_owned())?;
+                    address.path_style = value
+                        .parse()
+                        .map_err(|_| "has a path_style that is neither true nor false".to_owned())?;
                 }
                 _ => return Err(format!("has the unknown option {name}")),
             }
@@ -78,9 +82,15 @@ pub struct S3 {
 
 impl S3 {
     pub(super) fn connect(config: &BlobConfig) -> Result<Self, Error> {
-        let address = Address::parse(&config.url).map_err(|problem| Error::Settings(format!("blob.url {problem}")))?;
-        let credentials =
-            Credentials::new(&config.access_key, config.secret_key.expose(), None, None, "postmesh configuration");
+        let address =
+            Address::parse(&config.url).map_err(|problem| Error::Settings(format!("blob.url {problem}")))?;
+        let credentials = Credentials::new(
+            config.access_key.expose(),
+            config.secret_key.expose(),
+            None,
+            None,
+            "postmesh settings",
+        );
         let mut settings = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(address.region))
@@ -109,7 +119,9 @@ impl S3 {
 
     pub(super) async fn put(&self, key: &str, length: u64, content: Exact) -> Result<(), Error> {
         let fault = content.fault();
-        self.send(key, length, ByteStream::from_body_1_x(content)).await.map_err(|error| fault.take().unwrap_or(error))
+        self.send(key, length, ByteStream::from_body_1_x(content))
+            .await
+            .map_err(|error| fault.take().unwrap_or(error))
     }
 
     pub(super) async fn put_bytes(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
@@ -117,7 +129,11 @@ impl S3 {
     }
 
     async fn send(&self, key: &str, length: u64, body: ByteStream) -> Result<(), Error> {
-        let patient = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(PUT).operation_timeout(PUT).build();
+        let patient = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(PUT)
+            .operation_timeout(PUT)
+            .build();
         self.client
             .put_object()
             .bucket(&*self.bucket)
@@ -139,7 +155,9 @@ impl S3 {
         let answer = self.client.get_object().bucket(&*self.bucket).key(self.object(key)).send().await;
         let object = match answer {
             Ok(object) => object,
-            Err(error) if error.as_service_error().is_some_and(|refusal| refusal.is_no_such_key()) => return Ok(None),
+            Err(error) if error.as_service_error().is_some_and(|refusal| refusal.is_no_such_key()) => {
+                return Ok(None);
+            }
             Err(error) => return Err(classify(error)),
         };
         let size = object.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
@@ -177,9 +195,13 @@ impl S3 {
             .await
             .map_err(classify)?;
         // Every HTTP client sets these two itself, and browsers refuse to be told.
-        let own = |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("host");
-        let headers =
-            request.headers().filter(|(name, _)| !own(name)).map(|(name, value)| (name.into(), value.into())).collect();
+        let own =
+            |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("host");
+        let headers = request
+            .headers()
+            .filter(|(name, _)| !own(name))
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
         Ok(Presigned { url: request.uri().into(), headers })
     }
 
@@ -219,9 +241,10 @@ mod tests {
 
     #[test]
     fn reads_addresses() {
-        let address =
-            Address::parse("s3://media/postmesh/blobs?endpoint=http://127.0.0.1:9000&region=eu-1&path_style=true")
-                .unwrap();
+        let address = Address::parse(
+            "s3://media/postmesh/blobs?endpoint=http://127.0.0.1:9000&region=eu-1&path_style=true",
+        )
+        .unwrap();
         assert_eq!(
             address,
             Address {
@@ -232,7 +255,9 @@ mod tests {
                 path_style: true,
             }
         );
-        for wrong in ["s3://", "s3://b?path_style=maybe", "s3://b?endpoint=ftp://x", "s3://b/..%2f?x=1", "s3://b?x=1"] {
+        for wrong in
+            ["s3://", "s3://b?path_style=maybe", "s3://b?endpoint=ftp://x", "s3://b/..%2f?x=1", "s3://b?x=1"]
+        {
             assert!(Address::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,0 +1,57 @@
+-- Files that were announced. Kept for a day: completing one again, or asking for it again with the same request id,
+-- answers the same.
+create table upload (
+    id uuid primary key,
+    workspace_id uuid not null,
+    request_id uuid not null,
+    filename text not null,
+    size_bytes bigint not null,
+    alt_text text not null,
+    blob_key text not null,
+    create_time bigint not null,
+    complete_time bigint,
+    unique (workspace_id, request_id)
+);
+
+create index upload_by_age on upload (create_time);
+
+-- The library. An item has the id of its upload; its blob is the rendition, without metadata.
+create table media (
+    workspace_id uuid not null,
+    id uuid not null,
+    filename text not null,
+    content_type text not null,
+    size_bytes bigint not null,
+    width bigint not null,
+    height bigint not null,
+    alt_text text not null,
+    sha256 bytea not null,
+    rendition_key text not null,
+    rendition_bytes bigint not null,
+    create_time bigint not null,
+    primary key (workspace_id, id)
+);
+
+create index media_newest on media (workspace_id, create_time, id);
+
+-- Which posts need which items. The key holds both together, so a hold never crosses workspaces, and an item that
+-- is held cannot be deleted.
+create table hold (
+    workspace_id uuid not null,
+    owner_id uuid not null,
+    media_id uuid not null,
+    primary key (workspace_id, owner_id, media_id),
+    foreign key (workspace_id, media_id) references media (workspace_id, id)
+);
+
+create index hold_by_media on hold (workspace_id, media_id);
+
+-- Blobs that no media item needs (yet). A key is written here before its blob is, and leaves when an item takes the
+-- blob over, so no crash leaves a blob that nobody knows of. The sweeper removes what is due.
+create table loose_blob (
+    key text primary key,
+    not_before bigint not null,
+    taken boolean not null default false
+);
+
+create index loose_blob_due on loose_blob (not_before);

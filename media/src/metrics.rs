@@ -1,0 +1,23 @@
+//! Names of the service's metrics.
+
+use metrics::{describe_counter, describe_histogram};
+
+/// Completed uploads; label `outcome`: `accepted`, or the reason of the refusal.
+pub const CHECKED: &str = "postmesh_media_uploads_checked_total";
+/// Seconds that one picture's check took, without waiting for a worker.
+pub const CHECK_SECONDS: &str = "postmesh_media_check_seconds";
+/// Bytes received through the gateway.
+pub const RECEIVED: &str = "postmesh_media_received_bytes_total";
+/// Bytes handed to the publisher.
+pub const SENT: &str = "postmesh_media_sent_bytes_total";
+/// Blobs removed because nobody needed them.
+pub const SWEPT: &str = "postmesh_media_swept_blobs_total";
+
+/// Describes them to the recorder, once at the start.
+pub fn describe() {
+    describe_counter!(CHECKED, "Uploads checked, by outcome");
+    describe_histogram!(CHECK_SECONDS, metrics::Unit::Seconds, "Time one picture's check took");
+    describe_counter!(RECEIVED, metrics::Unit::Bytes, "Bytes received through the gateway");
+    describe_counter!(SENT, metrics::Unit::Bytes, "Bytes handed to the publisher");
+    describe_counter!(SWEPT, "Blobs removed because nobody needed them");
+}

@@ -1,0 +1,80 @@
+//! Proves that a file is a picture by decoding all of it, within limits, and keeping nothing.
+
+use std::io::Cursor;
+
+use image::{
+    AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageResult, Limits,
+    codecs::{gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder},
+};
+
+use super::{Format, Rejection, Stripped, limits};
+
+pub(super) fn prove(format: Format, picture: &Stripped) -> Result<(), Rejection> {
+    let size = match format {
+        Format::Jpeg => JpegDecoder::new(Cursor::new(&picture.rendition[..])).and_then(still),
+        Format::Png => png(picture),
+        Format::Gif => GifDecoder::new(Cursor::new(&picture.rendition[..])).and_then(animated),
+        Format::Webp => WebPDecoder::new(Cursor::new(&picture.rendition[..]))
+            .and_then(|decoder| if decoder.has_animation() { animated(decoder) } else { still(decoder) }),
+    };
+    let name = format.name();
+    match size {
+        Ok(size) if size == (picture.width, picture.height) => Ok(()),
+        Err(ImageError::Limits(_)) => Err(Rejection {
+            reason: "TOO_LARGE",
+            sentence: format!(
+                "holds a {name} picture of {} × {} pixels that takes more than {} MiB to decode; send a smaller one",
+                picture.width,
+                picture.height,
+                limits::MEMORY / 1024 / 1024
+            ),
+        }),
+        Err(ImageError::Unsupported(_)) => Err(Rejection {
+            reason: "UNSUPPORTED_PICTURE",
+            sentence: format!("holds a {name} picture of a rare kind; save it again in a plain form"),
+        }),
+        Ok(_) | Err(_) => Err(Rejection {
+            reason: "BROKEN_PICTURE",
+            sentence: format!("holds a {name} picture that cannot be decoded; it is damaged or not whole"),
+        }),
+    }
+}
+
+type Size = (u32, u32);
+
+fn png(picture: &Stripped) -> ImageResult<Size> {
+    let open = || PngDecoder::with_limits(Cursor::new(&picture.rendition[..]), bounds());
+    let decoder = open()?;
+    if decoder.is_apng()? {
+        // The default image may be no frame of the animation, so both are decoded.
+        still(open()?)?;
+        let size = decoder.dimensions();
+        every_frame(decoder.apng()?)?;
+        return Ok(size);
+    }
+    still(decoder)
+}
+
+fn still(mut decoder: impl ImageDecoder) -> ImageResult<Size> {
+    decoder.set_limits(bounds())?;
+    let size = decoder.dimensions();
+    DynamicImage::from_decoder(decoder)?;
+    Ok(size)
+}
+
+fn animated<'a>(mut decoder: impl ImageDecoder + AnimationDecoder<'a>) -> ImageResult<Size> {
+    decoder.set_limits(bounds())?;
+    let size = decoder.dimensions();
+    every_frame(decoder)?;
+    Ok(size)
+}
+
+fn every_frame<'a>(decoder: impl AnimationDecoder<'a>) -> ImageResult<()> {
+    decoder.into_frames().try_for_each(|frame| frame.map(drop))
+}
+
+fn bounds() -> Limits {
+    let mut bounds = Limits::default();
+    bounds.max_alloc = Some(limits::MEMORY);
+    bounds
+}
