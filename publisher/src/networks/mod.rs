@@ -5,18 +5,15 @@
 //! `plan` (once, stored) → `prepare` (reversible, resumable) → ARM (store) → `send` (the one visible request) →
 //! `poll` while processing; `reconcile` after a lost answer.
 //!
-//! **Connections.** `send` uses a client of its own account, apart from every other call: no redirects, no retries in
-//! any layer, connections closed with linger 0. A connection is used again only while it has been idle for less than
-//! a second, which is far below any server's keep-alive, so a reused one is not already closed by the other side;
-//! a fresh connection per send would cost a TLS handshake for every post of a burst on one account, and the burst is
-//! serial. A reset on a reused connection counts as ambiguous like any other, so safety does not rest on this.
+//! **Connections.** `send` has a client of its own, apart from every other call: one fresh connection per send, no
+//! redirects, no retries in any layer, linger 0, and a gate that asks the armed attempt right before the first byte.
+//! A fresh connection costs a handshake per post, and buys certainty: what fails before the first byte was not sent.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::{
     domain::{
@@ -28,9 +25,18 @@ use crate::{
     store::Armed,
 };
 
+pub mod bluesky;
+pub mod connect;
 pub mod limits;
+pub mod mastodon;
+pub mod secret;
+pub mod server;
+pub mod text;
+mod validate;
+mod wire;
 
 use limits::{Limits, Violation};
+pub use secret::Secret;
 
 /// What is true of a network as a whole.
 #[derive(Debug)]
@@ -91,15 +97,15 @@ pub struct Session {
     /// What its server accepts.
     pub limits: Limits,
     /// The access token.
-    pub access_token: Zeroizing<String>,
+    pub access_token: Secret,
     /// The refresh token, where the network has them.
-    pub refresh_token: Option<Zeroizing<String>>,
+    pub refresh_token: Option<Secret>,
     /// When the access token expires, Unix milliseconds; `None` when it does not.
     pub access_expires_at: Option<i64>,
     /// Counts every stored pair of tokens; the compare-and-set of a refresh.
     pub token_version: i64,
     /// What else the adapter keeps sealed with the tokens (client credentials of the server, …).
-    pub extra: Zeroizing<String>,
+    pub extra: Secret,
 }
 
 impl fmt::Debug for Session {
@@ -117,9 +123,9 @@ impl fmt::Debug for Session {
 #[derive(Clone)]
 pub struct Tokens {
     /// The access token.
-    pub access_token: Zeroizing<String>,
+    pub access_token: Secret,
     /// The refresh token; `None` leaves the stored one in place.
-    pub refresh_token: Option<Zeroizing<String>>,
+    pub refresh_token: Option<Secret>,
     /// When the access token expires, Unix milliseconds.
     pub access_expires_at: Option<i64>,
 }

@@ -1,0 +1,228 @@
+//! Uploading, sending and looking back at the account's own server, which reads its own writes at once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use postmesh_kit::http::Bounds;
+use serde_json::{Value, json as object};
+
+use super::{
+    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, MediaSource, Outcome, Ready, Session, Work, errors,
+    facets::{Dids, mentioned},
+    json,
+    record::{self, COLLECTION, MENTIONS, blob_step},
+    text_of, wire,
+};
+
+/// Uploads carry megabytes over slow lines.
+const UPLOAD: Bounds = Bounds { answer_in: Duration::from_secs(120), body: 1 << 20 };
+
+impl Bluesky {
+    pub(super) async fn prepare_steps(
+        &self,
+        session: &Session,
+        work: &Work,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<Ready, Fault> {
+        let handles_of = mentioned(record::text_out(&work.content));
+        if !handles_of.is_empty() && !handles.stored().contains_key(MENTIONS) {
+            let mut dids = Dids::new();
+            for handle in handles_of {
+                let did = self.resolve(session, &handle).await?;
+                dids.insert(handle, did);
+            }
+            handles.save(MENTIONS, object!(dids)).await?;
+        }
+        for (i, item) in work.content.media.iter().enumerate() {
+            let step = blob_step(i);
+            if handles.stored().contains_key(&step) {
+                continue;
+            }
+            let rendition = media.read(work.workspace_id, item.media_id).await?;
+            let (width, height) = (rendition.width, rendition.height);
+            let blob = self.upload(session, &rendition.content_type, rendition.bytes).await?;
+            handles.save(&step, object!({ "blob": blob, "width": width, "height": height })).await?;
+        }
+        Ok(Ready::new(record::put_body(&session.native_id, work, handles.stored())))
+    }
+
+    /// The DID of a handle; `None` when it has none, and the mention stays plain text.
+    async fn resolve(&self, session: &Session, handle: &str) -> Result<Option<String>, Fault> {
+        let path = "/xrpc/com.atproto.identity.resolveHandle";
+        let call = Call::get(&session.server, path, &[("handle", handle)]);
+        match self.ask(call).await {
+            Ok(body) => Ok(Some(text_of(&body, "did")).filter(|did| did.starts_with("did:")).map(str::to_owned)),
+            Err(Fault::Rejected { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Uploads bytes; the same bytes make the same blob, so doing it twice is harmless.
+    async fn upload(&self, session: &Session, content_type: &str, bytes: Bytes) -> Result<Value, Fault> {
+        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.uploadBlob")
+            .bearer(session.access_token.expose())
+            .body(content_type, bytes);
+        let response = call.ask(&self.http.bounded(UPLOAD)).await.map_err(|e| wire::unanswered_read(&e))?;
+        if !response.status().is_success() {
+            return Err(self.fault(&response));
+        }
+        let blob = json(&response).and_then(|body| body.get("blob").cloned()).filter(|blob| blob.get("ref").is_some());
+        blob.ok_or_else(|| Fault::Transient {
+            code: "SERVER_ERROR".into(),
+            message: "The server's answer to the upload holds no reference.".into(),
+            retry_after: None,
+        })
+    }
+
+    pub(super) async fn send_once(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
+        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.putRecord")
+            .bearer(session.access_token.expose())
+            .body("application/json", ready.request.clone());
+        match call.publish(&self.http, armed).await {
+            Ok(response) => answer(&response, session, work, self.clock.now_ms()),
+            Err(error) => wire::unanswered(&error),
+        }
+    }
+
+    pub(super) async fn look_back(&self, session: &Session, work: &Work, handles: &HandleMap) -> Found {
+        let rkey = text_of(&work.plan, "rkey");
+        let query = [("repo", session.native_id.as_str()), ("collection", COLLECTION), ("rkey", rkey)];
+        let call = Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query).bearer(session.access_token.expose());
+        match call.ask(&self.http).await {
+            Ok(response) => found(&response, session, work, handles),
+            Err(error) => Found::Unsure { why: error.to_string() },
+        }
+    }
+}
+
+/// What the answer to `putRecord` proves.
+fn answer(response: &Response<Bytes>, session: &Session, work: &Work, now_ms: i64) -> Answer {
+    let body = json(response).unwrap_or_default();
+    let code = text_of(&body, "error");
+    let wire = wire::seen(response, Some(code).filter(|code| !code.is_empty()));
+    let status = response.status();
+    let expected = record::uri(&session.native_id, work);
+    let outcome = if status.is_success() {
+        if text_of(&body, "uri") == expected && !text_of(&body, "cid").is_empty() {
+            accepted(session, work)
+        } else {
+            Outcome::Ambiguous { evidence: format!("the server answered {status} without this record") }
+        }
+    } else {
+        let steps = || (0..work.content.media.len()).map(blob_step).collect();
+        let proof = wire::judge(errors::RULES, status, code);
+        wire::refused(proof, status, response.headers(), steps, now_ms)
+    };
+    Answer { outcome, wire }
+}
+
+fn accepted(session: &Session, work: &Work) -> Outcome {
+    let url = record::page(&session.native_id, text_of(&work.plan, "rkey"));
+    Outcome::Accepted { native_id: record::uri(&session.native_id, work), url }
+}
+
+/// What reading the record back tells: ours, none, or another one under the same key.
+fn found(response: &Response<Bytes>, session: &Session, work: &Work, handles: &HandleMap) -> Found {
+    let body = json(response).unwrap_or_default();
+    match (response.status().as_u16(), text_of(&body, "error")) {
+        (200, _) if body.get("value") == Some(&record::record(work, handles)) => Found::Live {
+            native_id: record::uri(&session.native_id, work),
+            url: record::page(&session.native_id, text_of(&work.plan, "rkey")),
+            evidence: format!("the record is stored with cid {}", wire::short(text_of(&body, "cid"))),
+        },
+        (200, _) if body.get("value").is_some() => {
+            Found::Unsure { why: "another record is stored under the key of this post".into() }
+        }
+        (400, "RecordNotFound") => Found::Absent,
+        (status, code) => Found::Unsure { why: format!("the server answered {status} {}", wire::short(code)) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+    
+    use super::{super::Secret, *};
+    use crate::domain::content::{Content, Media};
+
+    fn session() -> Session {
+        Session {
+            account_id: Uuid::nil(),
+            workspace_id: Uuid::nil(),
+            network: "bluesky".into(),
+            server: "https://pds.example".into(),
+            native_id: "did:plc:me".into(),
+            handle: "me.test".into(),
+            limits: super::super::limits(),
+            access_token: Secret::default(),
+            refresh_token: None,
+            access_expires_at: None,
+            token_version: 1,
+            extra: Secret::default(),
+        }
+    }
+
+    fn work() -> Work {
+        let id = Uuid::nil();
+        let content = Content { text: "hi".into(), media: vec![Media::default(); 2], ..Content::default() };
+        let plan = object!({ "rkey": "3lxy2abcde22k", "created_at": "2026-01-02T03:04:05.678Z" });
+        Work { target_id: id, post_id: id, workspace_id: id, account_id: id, revision: 1, due_at: 0, key: "K".into(), content, plan }
+    }
+
+    fn response(status: u16, body: &Value) -> Response<Bytes> {
+        Response::builder().status(status).body(body.to_string().into()).unwrap()
+    }
+
+    fn outcome(status: u16, body: &Value) -> Outcome {
+        answer(&response(status, body), &session(), &work(), 0).outcome
+    }
+
+    const URI: &str = "at://did:plc:me/app.bsky.feed.post/3lxy2abcde22k";
+
+    #[test]
+    fn accepts_only_the_record_it_sent() {
+        let url = "https://bsky.app/profile/did:plc:me/post/3lxy2abcde22k".to_owned();
+        let accepted = Outcome::Accepted { native_id: URI.into(), url };
+        assert_eq!(outcome(200, &object!({ "uri": URI, "cid": "bafy", "validationStatus": "valid" })), accepted);
+        for strange in [object!({}), object!({ "uri": URI }), object!({ "uri": "at://x/y/z", "cid": "b" }), object!("ok")] {
+            assert!(matches!(outcome(200, &strange), Outcome::Ambiguous { .. }));
+        }
+    }
+
+    #[test]
+    fn only_listed_refusals_prove_anything() {
+        let error = |status, code: &str| outcome(status, &object!({ "error": code, "message": "m" }));
+        assert_eq!(error(400, "ExpiredToken"), Outcome::TokenExpired);
+        assert!(matches!(error(400, "InvalidToken"), Outcome::Reconnect { .. }));
+        assert!(matches!(error(401, "AccountTakedown"), Outcome::Reconnect { .. }));
+        assert!(matches!(error(400, "InvalidRequest"), Outcome::Rejected { .. }));
+        assert!(matches!(error(429, "RateLimitExceeded"), Outcome::Transient { .. }));
+        assert!(matches!(error(400, "BlobNotFound"), Outcome::Stale { steps, .. } if steps == ["blob.0", "blob.1"]));
+        for (status, code) in [
+            (400, "InvalidSwap"),
+            (500, "InternalServerError"),
+            (502, "UpstreamFailure"),
+            (503, ""),
+            (429, ""),
+            (401, "AuthMissing"),
+            (400, ""),
+            (307, ""),
+            (500, "InvalidRequest"),
+        ] {
+            assert!(matches!(error(status, code), Outcome::Ambiguous { .. }), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn looking_back_compares_the_record() {
+        let look = |status, body: Value| found(&response(status, &body), &session(), &work(), &HandleMap::new());
+        let ours = record::record(&work(), &HandleMap::new());
+        assert!(matches!(look(200, object!({ "uri": URI, "cid": "b", "value": ours })), Found::Live { native_id, .. } if native_id == URI));
+        assert!(matches!(look(200, object!({ "uri": URI, "cid": "b", "value": { "text": "x" } })), Found::Unsure { .. }));
+        assert_eq!(look(400, object!({ "error": "RecordNotFound" })), Found::Absent);
+        assert!(matches!(look(400, object!({ "error": "InvalidRequest" })), Found::Unsure { .. }));
+        assert!(matches!(look(404, object!({})), Found::Unsure { .. }));
+    }
+}

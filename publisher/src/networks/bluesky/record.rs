@@ -1,0 +1,283 @@
+//! The record of a post, a pure function of the work, its plan and its handles: the same inputs make the same bytes,
+//! so the server recognises a repetition. The plan fixes the key and the creation time before the first call.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{HandleMap, text, validate::Check},
+    Content, Limits, Violation, Work,
+    facets::{Dids, facets},
+    text_of,
+};
+use crate::domain::content::{BlueskySettings, Settings};
+
+/// The collection of posts.
+pub(super) const COLLECTION: &str = "app.bsky.feed.post";
+
+/// The alphabet of record keys (<https://atproto.com/specs/tid>).
+const SORTABLE: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
+
+/// Content warnings that an author may put on a post (com/atproto/label/defs.json).
+const SELF_LABELS: [&str; 5] = ["porn", "sexual", "nudity", "graphic-media", "!no-unauthenticated"];
+
+/// Record key and creation time. The key is a TID whose microseconds below the due millisecond and whose clock id come
+/// from the idempotency key, so that posts due at one instant get different ones.
+pub(super) fn plan(work: &Work) -> Value {
+    let digest = Sha256::digest(work.key.as_bytes());
+    let random = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    let micros = u64::try_from(work.due_at).unwrap_or(0) * 1000 + u64::from(random >> 10) % 1000;
+    json!({ "rkey": tid(micros, random & 0x3ff), "created_at": timestamp(work.due_at) })
+}
+
+/// 53 bits of microseconds and 10 bits of clock id, 5 bits a letter, so that keys sort by time.
+fn tid(micros: u64, clock_id: u32) -> String {
+    let number = (micros & 0x001f_ffff_ffff_ffff) << 10 | u64::from(clock_id & 0x3ff);
+    (0..13).rev().map(|letter| char::from(SORTABLE[(number >> (5 * letter) & 31) as usize])).collect()
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn timestamp(ms: i64) -> String {
+    let moment = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// The handle of picture `i`.
+pub(super) fn blob_step(i: usize) -> String {
+    format!("blob.{i}")
+}
+
+/// The step that resolves mentions.
+pub(super) const MENTIONS: &str = "mentions";
+
+/// The record.
+pub(super) fn record(work: &Work, handles: &HandleMap) -> Value {
+    let text = text_out(&work.content);
+    let dids: Dids = handles.get(MENTIONS).and_then(|dids| Dids::deserialize_from(dids)).unwrap_or_default();
+    let mut record = json!({ "$type": COLLECTION, "text": text, "createdAt": text_of(&work.plan, "created_at") });
+    let fields = record.as_object_mut().expect("the literal above is an object");
+    let facets = facets(text, &dids);
+    if !facets.is_empty() {
+        fields.insert("facets".into(), json!(facets));
+    }
+    let images: Vec<_> = work.content.media.iter().enumerate().filter_map(|(i, item)| image(handles, i, &item.alt_text)).collect();
+    if !images.is_empty() {
+        fields.insert("embed".into(), json!({ "$type": "app.bsky.embed.images", "images": images }));
+    }
+    let settings = settings(&work.content);
+    if !settings.languages.is_empty() {
+        fields.insert("langs".into(), json!(settings.languages));
+    }
+    if !settings.self_labels.is_empty() {
+        let values: Vec<_> = settings.self_labels.iter().map(|label| json!({ "val": label })).collect();
+        fields.insert("labels".into(), json!({ "$type": "com.atproto.label.defs#selfLabels", "values": values }));
+    }
+    record
+}
+
+fn image(handles: &HandleMap, i: usize, alt: &str) -> Option<Value> {
+    let stored = handles.get(&blob_step(i))?;
+    let mut image = json!({ "image": stored.get("blob")?, "alt": alt });
+    let (width, height) = (stored.get("width")?.as_i64()?, stored.get("height")?.as_i64()?);
+    if width > 0 && height > 0 {
+        image["aspectRatio"] = json!({ "width": width, "height": height });
+    }
+    Some(image)
+}
+
+/// The body of `putRecord`; a null `swapRecord` forbids replacing another record.
+pub(super) fn put_body(did: &str, work: &Work, handles: &HandleMap) -> String {
+    let body = json!({
+        "repo": did,
+        "collection": COLLECTION,
+        "rkey": text_of(&work.plan, "rkey"),
+        "swapRecord": null,
+        "record": record(work, handles),
+    });
+    body.to_string()
+}
+
+/// `at://did/collection/rkey` of a work.
+pub(super) fn uri(did: &str, work: &Work) -> String {
+    format!("at://{did}/{COLLECTION}/{}", text_of(&work.plan, "rkey"))
+}
+
+/// A post's page.
+pub(super) fn page(did: &str, rkey: &str) -> String {
+    format!("https://bsky.app/profile/{did}/post/{rkey}")
+}
+
+/// Collection and key in an AT URI.
+pub(super) fn key_of(uri: &str) -> Option<(&str, &str)> {
+    let mut parts = uri.strip_prefix("at://")?.split('/');
+    let (_, collection, rkey) = (parts.next()?, parts.next()?, parts.next()?);
+    (parts.next().is_none() && !rkey.is_empty()).then_some((collection, rkey))
+}
+
+/// The text as it goes out: the offsets of facets count from its first byte.
+pub(super) fn text_out(content: &Content) -> &str {
+    content.text.trim()
+}
+
+fn settings(content: &Content) -> BlueskySettings {
+    match &content.settings {
+        Settings::Bluesky(settings) => settings.clone(),
+        _ => BlueskySettings::default(),
+    }
+}
+
+/// Everything a server would refuse.
+pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
+    let mut check = Check::new("Bluesky", limits);
+    let text = text_out(content);
+    let link = usize::try_from(limits.link_length).unwrap_or(0);
+    check.text(content, text::length(text, link, false), text.len());
+    check.media(content);
+    if matches!(content.settings, Settings::Mastodon(_)) {
+        check.foreign_settings("Mastodon");
+    }
+    let settings = settings(content);
+    if settings.languages.len() > 3 {
+        let text = format!("{} languages are given, Bluesky accepts at most 3", settings.languages.len());
+        check.add("settings.bluesky.languages", "TOO_MANY_LANGUAGES", text);
+    }
+    for (i, language) in settings.languages.iter().enumerate().filter(|(_, language)| !is_language(language)) {
+        let text = format!("`{language}` is not a language code of BCP 47, such as `en` or `pt-BR`");
+        check.add(format!("settings.bluesky.languages[{i}]"), "LANGUAGE", text);
+    }
+    for (i, label) in settings.self_labels.iter().enumerate().filter(|(_, label)| !SELF_LABELS.contains(&label.as_str())) {
+        let text = format!("`{label}` is not a label that authors may set; Bluesky knows {}", SELF_LABELS.join(", "));
+        check.add(format!("settings.bluesky.self_labels[{i}]"), "SELF_LABEL", text);
+    }
+    check.into_violations()
+}
+
+fn is_language(code: &str) -> bool {
+    let mut parts = code.split('-');
+    let primary = parts.next().unwrap_or_default();
+    let alphabetic = (2..=3).contains(&primary.len()) && primary.chars().all(|c| c.is_ascii_alphabetic());
+    alphabetic && parts.all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+/// Reads what was stored as a handle.
+trait Stored: Sized {
+    fn deserialize_from(value: &Value) -> Option<Self>;
+}
+
+impl Stored for Dids {
+    fn deserialize_from(value: &Value) -> Option<Self> {
+        serde_json::from_value(value.clone()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::content::Media;
+
+    fn work(text: &str) -> Work {
+        let id = uuid::Uuid::nil();
+        let mut work = Work {
+            target_id: id,
+            post_id: id,
+            workspace_id: id,
+            account_id: id,
+            revision: 1,
+            due_at: 1_767_323_045_678,
+            key: "KEY".into(),
+            content: Content { text: text.into(), ..Content::default() },
+            plan: Value::Null,
+        };
+        work.plan = plan(&work);
+        work
+    }
+
+    #[test]
+    fn a_plan_is_decided_by_the_work_alone() {
+        let work = work("hi");
+        assert_eq!(plan(&work), work.plan);
+        assert_eq!(work.plan["created_at"], "2026-01-02T03:04:05.678Z");
+        let rkey = work.plan["rkey"].as_str().unwrap();
+        assert!(rkey.len() == 13 && rkey.bytes().all(|c| SORTABLE.contains(&c)), "{rkey}");
+        let other = Work { key: "OTHER".into(), ..work.clone() };
+        assert_ne!(plan(&other)["rkey"], work.plan["rkey"]);
+    }
+
+    #[test]
+    fn known_tids_come_out_right() {
+        assert_eq!(tid(0, 0), "2222222222222");
+        assert_eq!(tid(1_736_779_830_000_000, 0x155), "3lfmtbdmlc2jp");
+    }
+
+    #[test]
+    fn builds_the_whole_record() {
+        let mut work = work("see https://a.example @ana.test\n");
+        work.content.media = vec![Media { alt_text: "a cat".into(), ..Media::default() }];
+        work.content.settings =
+            Settings::Bluesky(BlueskySettings { languages: vec!["en".into()], self_labels: vec!["nudity".into()] });
+        let blob = json!({ "$type": "blob", "ref": { "$link": "bafk" }, "mimeType": "image/png", "size": 3 });
+        let handles = HandleMap::from([
+            (MENTIONS.to_owned(), json!({ "ana.test": "did:plc:ana" })),
+            (blob_step(0), json!({ "blob": blob, "width": 4, "height": 3 })),
+        ]);
+        assert_eq!(
+            record(&work, &handles),
+            json!({
+                "$type": "app.bsky.feed.post",
+                "text": "see https://a.example @ana.test",
+                "createdAt": "2026-01-02T03:04:05.678Z",
+                "facets": [
+                    { "index": { "byteStart": 4, "byteEnd": 21 },
+                      "features": [{ "$type": "app.bsky.richtext.facet#link", "uri": "https://a.example" }] },
+                    { "index": { "byteStart": 22, "byteEnd": 31 },
+                      "features": [{ "$type": "app.bsky.richtext.facet#mention", "did": "did:plc:ana" }] },
+                ],
+                "embed": { "$type": "app.bsky.embed.images", "images": [
+                    { "image": blob, "alt": "a cat", "aspectRatio": { "width": 4, "height": 3 } },
+                ] },
+                "langs": ["en"],
+                "labels": { "$type": "com.atproto.label.defs#selfLabels", "values": [{ "val": "nudity" }] },
+            })
+        );
+        let body = put_body("did:plc:me", &work, &handles);
+        assert_eq!(body, put_body("did:plc:me", &work, &handles));
+        assert!(body.contains(r#""swapRecord":null"#));
+    }
+
+    #[test]
+    fn reads_keys_out_of_addresses() {
+        assert_eq!(key_of("at://did:plc:a/app.bsky.feed.post/3k"), Some(("app.bsky.feed.post", "3k")));
+        for bad in ["", "https://x", "at://did:plc:a", "at://did/a/", "at://did/a/b/c"] {
+            assert_eq!(key_of(bad), None);
+        }
+    }
+
+    #[test]
+    fn names_everything_that_would_be_refused() {
+        let check = |content: &Content| validate(&super::super::limits(), content).into_iter().map(|v| v.reason).collect::<Vec<_>>();
+        let content = |text: &str| Content { text: text.into(), ..Content::default() };
+        assert_eq!(check(&content(&"x".repeat(300))), [""; 0]);
+        assert_eq!(check(&content(&"x".repeat(301))), ["TEXT_TOO_LONG"]);
+        assert_eq!(check(&content(&"👩‍👩‍👧‍👦".repeat(121))), ["TEXT_TOO_LARGE"]);
+        let mut all = content("");
+        all.media = vec![Media { content_type: "video/mp4".into(), size_bytes: 3_000_000, ..Media::default() }; 5];
+        all.settings = Settings::Bluesky(BlueskySettings {
+            languages: vec!["en".into(), "de".into(), "x".into(), "fr".into()],
+            self_labels: vec!["spam".into()],
+        });
+        let reasons = check(&all);
+        for reason in ["TOO_MANY_IMAGES", "IMAGE_TYPE", "IMAGE_TOO_LARGE", "TOO_MANY_LANGUAGES", "LANGUAGE", "SELF_LABEL"] {
+            assert!(reasons.contains(&reason), "{reason} in {reasons:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn keys_sort_by_time(a in 0_u64..1 << 52, b in 0_u64..1 << 52, clock in 0_u32..1024) {
+            prop_assert_eq!(tid(a, clock).cmp(&tid(b, clock)), a.cmp(&b));
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! How an account comes in: the browser dance and the app password, behind one trait. Connecting sends nothing
+//! visible; the secrets it makes leave here only sealed.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use http::Response;
+use postmesh_kit::http::Error as HttpError;
+
+use super::{
+    Secret,
+    limits::Limits,
+    server::{self, BadServer},
+    wire,
+};
+
+/// An account as the network describes it, with its first tokens.
+pub struct Connected {
+    /// Base address of the server it lives on.
+    pub server: String,
+    /// Its id there.
+    pub native_id: String,
+    /// Its name there, such as `@ana@mastodon.example`.
+    pub handle: String,
+    /// Its name for people; may be empty.
+    pub display_name: String,
+    /// Its picture; may be empty.
+    pub avatar_url: String,
+    /// Its page; may be empty.
+    pub profile_url: String,
+    /// What its server accepts.
+    pub limits: Limits,
+    /// The access token.
+    pub access_token: Secret,
+    /// The refresh token, where the network has them.
+    pub refresh_token: Option<Secret>,
+    /// When the access token expires, Unix milliseconds.
+    pub access_expires_at: Option<i64>,
+    /// What else the adapter needs sealed with the tokens.
+    pub extra: Secret,
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connected")
+            .field("server", &self.server)
+            .field("native_id", &self.native_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the browser goes, and what finishing will need.
+pub struct Began {
+    /// The page at the network.
+    pub authorization_url: String,
+    /// Who must answer (RFC 9207); compared with the `iss` of the callback.
+    pub issuer: String,
+    /// Our registration at the server: opaque, secret, good for further attempts.
+    pub registration: Secret,
+}
+
+impl fmt::Debug for Began {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Began").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// What beginning needs.
+#[derive(Clone, Copy)]
+pub struct Begin<'a> {
+    /// Base address of the server.
+    pub server: &'a str,
+    /// Where the network sends the browser back to.
+    pub redirect_uri: &'a str,
+    /// The secret that names the attempt.
+    pub state: &'a str,
+    /// PKCE challenge, method S256.
+    pub challenge: &'a str,
+    /// A registration made before for the same server and redirect address.
+    pub registration: Option<&'a str>,
+}
+
+/// What finishing needs; all of it stored when the attempt began, but the code.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// Base address of the server.
+    pub server: &'a str,
+    /// As in [`Begin`].
+    pub redirect_uri: &'a str,
+    /// From [`Began`].
+    pub registration: &'a str,
+    /// The authorization code.
+    pub code: &'a str,
+    /// PKCE verifier.
+    pub verifier: &'a str,
+}
+
+/// Why an account could not be connected. Each message names the next step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectFault {
+    /// The address is no server's.
+    #[error(transparent)]
+    BadServer(#[from] BadServer),
+    /// The address may not be called.
+    #[error("{server} is not called: {rule}; use a public https address, or have the operator list it in outbound.allow")]
+    NotAllowed {
+        /// The server.
+        server: String,
+        /// The rule it broke.
+        rule: String,
+    },
+    /// The server does not answer.
+    #[error("{server} does not answer ({why}); check its name, or try again later")]
+    Unreachable {
+        /// The server.
+        server: String,
+        /// What was seen.
+        why: String,
+    },
+    /// The server answers, but is not one of this network.
+    #[error("{server} is not a {network} server; check the address")]
+    WrongKind {
+        /// The server.
+        server: String,
+        /// The network, as people call it.
+        network: &'static str,
+    },
+    /// The server's software cannot settle a lost answer.
+    #[error(
+        "{server} runs {software}, which does not remember idempotency keys: a lost answer could post twice, so it is \
+         not supported; use a server that runs Mastodon"
+    )]
+    Unsupported {
+        /// The server.
+        server: String,
+        /// Its software.
+        software: String,
+    },
+    /// The server names addresses of others as its own.
+    #[error("{server} points to addresses outside of itself for signing in; do not connect accounts there")]
+    ForeignEndpoints {
+        /// The server.
+        server: String,
+    },
+    /// The server sends to another address.
+    #[error("{server} redirects to {target}; connect with that address")]
+    Moved {
+        /// The server.
+        server: String,
+        /// Where it points.
+        target: String,
+    },
+    /// Name or password is wrong.
+    #[error("{server} does not know this name and password; check the handle, and use an app password")]
+    WrongPassword {
+        /// The server.
+        server: String,
+    },
+    /// The main password was given for an account with a second factor.
+    #[error("{server} asks for a second factor; make an app password in the settings of your account and use that")]
+    SecondFactor {
+        /// The server.
+        server: String,
+    },
+    /// The account may not be used.
+    #[error("{server} has closed this account ({why}); settle it there, then connect again")]
+    AccountClosed {
+        /// The server.
+        server: String,
+        /// The server's reason.
+        why: String,
+    },
+    /// The code was refused.
+    #[error("{server} refused the authorization ({why}); connect again from the beginning")]
+    CodeRefused {
+        /// The server.
+        server: String,
+        /// The server's reason.
+        why: String,
+    },
+    /// The server refused something else.
+    #[error("{server} refused: {why}")]
+    Refused {
+        /// The server.
+        server: String,
+        /// The server's reason.
+        why: String,
+    },
+    /// Our registration there is void; a new attempt makes a new one.
+    #[error("{server} no longer knows this application; connect again from the beginning")]
+    RegistrationVoid {
+        /// The server.
+        server: String,
+    },
+    /// The user allowed less than publishing needs.
+    #[error("{server} did not grant {missing}; connect again and allow everything asked for")]
+    ScopesMissing {
+        /// The server.
+        server: String,
+        /// What is missing.
+        missing: String,
+    },
+    /// Too many attempts.
+    #[error("{server} asks to wait before another attempt")]
+    RateLimited {
+        /// The server.
+        server: String,
+        /// How long, when known.
+        retry_after: Option<Duration>,
+    },
+    /// The network does not connect accounts this way.
+    #[error("{network} accounts are not connected this way; {instead}")]
+    OtherWay {
+        /// The network, as people call it.
+        network: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+}
+
+impl ConnectFault {
+    /// What a server that gave no answer means for connecting.
+    pub(super) fn from_http(server: &str, error: &HttpError) -> Self {
+        let server = server::host(server);
+        match error {
+            HttpError::Refused { rule, .. } => Self::NotAllowed { server, rule: rule.to_string() },
+            HttpError::Unreached { why, .. } => Self::Unreachable { server, why: why.to_string() },
+            _ => Self::Unreachable { server, why: "it gave no complete answer".into() },
+        }
+    }
+
+    /// What an answer that no adapter knows better means; `why` is the server's own reason, empty for none.
+    pub(super) fn from_answer(
+        server: &str,
+        network: &'static str,
+        response: &Response<Bytes>,
+        why: &str,
+        now_ms: i64,
+    ) -> Self {
+        let (host, why) = (server::host(server), wire::short(why).to_owned());
+        match response.status().as_u16() {
+            429 => Self::RateLimited { server: host, retry_after: wire::retry_after(response.headers(), now_ms) },
+            500.. => Self::Unreachable { server: host, why: format!("it answered {}", response.status()) },
+            _ if why.is_empty() => Self::WrongKind { server: host, network },
+            _ => Self::Refused { server: host, why },
+        }
+    }
+}
+
+/// How a network connects accounts.
+pub trait Connect: Send + Sync + 'static {
+    /// Network id.
+    fn id(&self) -> &'static str;
+
+    /// The network as people call it.
+    fn display_name(&self) -> &'static str;
+
+    /// The server used when none is named; empty when one must be.
+    fn default_server(&self) -> &'static str {
+        ""
+    }
+
+    /// Proves that the server is one, registers there where needed, and says where the browser goes.
+    fn begin<'a>(&'a self, _ask: Begin<'a>) -> BoxFuture<'a, Result<Began, ConnectFault>> {
+        let instead = "use an app password";
+        async move { Err(ConnectFault::OtherWay { network: self.display_name(), instead }) }.boxed()
+    }
+
+    /// Trades the code for tokens and reads who they belong to.
+    fn finish<'a>(&'a self, _ask: Finish<'a>) -> BoxFuture<'a, Result<Connected, ConnectFault>> {
+        let instead = "use an app password";
+        async move { Err(ConnectFault::OtherWay { network: self.display_name(), instead }) }.boxed()
+    }
+
+    /// Opens a session with an app password, which is not kept.
+    fn login<'a>(
+        &'a self,
+        _server: &'a str,
+        _identifier: &'a str,
+        _password: &'a str,
+    ) -> BoxFuture<'a, Result<Connected, ConnectFault>> {
+        let instead = "begin the connection in the browser";
+        async move { Err(ConnectFault::OtherWay { network: self.display_name(), instead }) }.boxed()
+    }
+}
+
+/// The networks by id, as far as connecting goes.
+#[derive(Clone, Default)]
+pub struct Connectors {
+    by_id: BTreeMap<&'static str, Arc<dyn Connect>>,
+}
+
+impl Connectors {
+    /// Adds a network.
+    #[must_use]
+    pub fn with(mut self, network: impl Connect) -> Self {
+        self.by_id.insert(network.id(), Arc::new(network));
+        self
+    }
+
+    /// The network with that id.
+    pub fn get(&self, id: &str) -> Option<&Arc<dyn Connect>> {
+        self.by_id.get(id)
+    }
+
+    /// The ids, for a message: `bluesky, mastodon`.
+    pub fn known(&self) -> String {
+        self.by_id.keys().copied().collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Debug for Connectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_id.keys()).finish()
+    }
+}

@@ -1,0 +1,212 @@
+//! Mastodon and its relatives (GoToSocial, Pleroma, Akkoma, Glitch): every account lives on a server of its own, and
+//! the server says what it accepts.
+//!
+//! <https://docs.joinmastodon.org/methods/> · `connect` finds the server and brings accounts in, `publish` builds the
+//! post, `read` looks back, `errors` says what a refusal proves. A lost answer is settled by the `Idempotency-Key`,
+//! which servers remember for an hour; after that only the account's own posts can tell.
+
+mod connect;
+mod errors;
+mod publish;
+mod read;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use http::{Method, Response};
+use postmesh_kit::{clock::Clock, http::GuardedClient};
+use serde_json::Value;
+
+use super::{
+    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault, Secret, Session, Tokens,
+    limits::{Limits, Violation},
+    wire::{self, Call, json, text_of},
+};
+use crate::{
+    domain::{
+        content::Content,
+        delivery::{AttemptFacts, Work},
+        outcome::{Answer, DeliveryClass, Fault, Found, Outcome},
+    },
+    media::MediaSource,
+    store::Armed,
+};
+
+const FACTS: Facts = Facts {
+    id: "mastodon",
+    display_name: "Mastodon",
+    class: DeliveryClass::IdempotencyKey,
+    connect: &[ConnectMethod::OAuth],
+    needs_server: true,
+    capabilities: Capabilities { text_only: true, alt_text: true, threads: false, metrics: true, delete: true },
+};
+
+/// What a stock server accepts; each server's own figures override these when an account is connected.
+pub(super) fn limits() -> Limits {
+    Limits {
+        text_length: 500,
+        text_bytes: 0,
+        link_length: 23,
+        images: 4,
+        image_bytes: 16_777_216,
+        image_pixels: 33_177_600,
+        image_types: ["image/jpeg", "image/png", "image/gif", "image/webp"].map(String::from).to_vec(),
+        alt_text_length: 1500,
+    }
+}
+
+/// The adapter.
+#[derive(Clone)]
+pub struct Mastodon {
+    http: GuardedClient,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Mastodon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mastodon")
+    }
+}
+
+impl Mastodon {
+    /// Speaks through this client.
+    pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
+        Self { http, clock }
+    }
+
+    /// An ordinary call; anything but a 2xx is a fault.
+    async fn ask(&self, call: Call) -> Result<Response<Bytes>, Fault> {
+        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.fault(&response)) }
+    }
+
+    fn fault(&self, response: &Response<Bytes>) -> Fault {
+        let body = json(response).unwrap_or_default();
+        let text = body.get("error").and_then(Value::as_str);
+        wire::refused_read(errors::RULES, response.status(), response.headers(), text, self.clock.now_ms())
+    }
+
+    async fn send_once(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
+        let resend = armed.is_resend();
+        let call = publish::request(session, &work.key, ready.request.clone());
+        match call.publish(&self.http, armed).await {
+            Ok(response) => publish::answer(&response, work.content.media.len(), resend, self.clock.now_ms()),
+            Err(error) => wire::unanswered(&error),
+        }
+    }
+
+    async fn delete_once(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
+        let path = format!("/api/v1/statuses/{}", read::segment(native_id));
+        let call = Call::new(Method::DELETE, super::server::address(&session.server, &path, &[]));
+        let response =
+            call.bearer(session.access_token.expose()).ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        match response.status().as_u16() {
+            200..=299 | 404 | 410 => Ok(()),
+            _ => Err(self.fault(&response)),
+        }
+    }
+
+    /// Servers of this family hand out tokens without an end; some relatives add one, and a refresh token.
+    async fn renew(&self, session: &Session) -> Result<Tokens, RefreshFault> {
+        let revoked = || RefreshFault::Revoked("the server ended the session; connect the account again".into());
+        let refresh = session.refresh_token.as_ref().ok_or_else(revoked)?;
+        let registration = connect::Registration::parse(session.extra.expose()).ok_or_else(revoked)?;
+        let call = registration.token_call(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())]);
+        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
+        let body = json(&response).unwrap_or_default();
+        match (response.status().as_u16(), text_of(&body, "error")) {
+            (200, _) => connect::tokens(&body, self.clock.now_ms())
+                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no token".into())),
+            (400 | 401, why @ ("invalid_grant" | "invalid_client" | "unauthorized_client")) => {
+                Err(RefreshFault::Revoked(why.into()))
+            }
+            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
+        }
+    }
+
+    async fn revoke_once(&self, session: &Session) -> Result<(), Fault> {
+        let Some(registration) = connect::Registration::parse(session.extra.expose()) else { return Ok(()) };
+        let call = registration.revocation_call(session.access_token.expose());
+        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        match response.status().as_u16() {
+            // 401 and 403: the server has forgotten the application or the token, so neither is of use any more.
+            200..=299 | 400 | 401 | 403 => Ok(()),
+            _ => Err(self.fault(&response)),
+        }
+    }
+}
+
+impl Network for Mastodon {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn limits(&self) -> Limits {
+        limits()
+    }
+
+    /// Nothing varies: the key is part of the work.
+    fn plan(&self, _work: &Work) -> Value {
+        Value::Object(serde_json::Map::new())
+    }
+
+    fn validate(&self, limits: &Limits, content: &Content) -> Vec<Violation> {
+        publish::validate(limits, content)
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        session: &'a Session,
+        work: &'a Work,
+        media: &'a MediaSource,
+        handles: &'a mut dyn Handles,
+    ) -> BoxFuture<'a, Result<Ready, Fault>> {
+        self.prepare_steps(session, work, media, handles).boxed()
+    }
+
+    fn send<'a>(
+        &'a self,
+        armed: Armed,
+        session: &'a Session,
+        work: &'a Work,
+        ready: &'a Ready,
+    ) -> BoxFuture<'a, Answer> {
+        self.send_once(armed, session, work, ready).boxed()
+    }
+
+    fn reconcile<'a>(
+        &'a self,
+        session: &'a Session,
+        work: &'a Work,
+        _handles: &'a HandleMap,
+        attempt: &'a AttemptFacts,
+    ) -> BoxFuture<'a, Found> {
+        self.look_back(session, work, attempt).boxed()
+    }
+
+    fn poll<'a>(&'a self, _session: &'a Session, _work: &'a Work, _handle: &'a str) -> BoxFuture<'a, Answer> {
+        let evidence = "posts of this network are never left in processing".to_owned();
+        futures::future::ready(Outcome::Ambiguous { evidence }.into()).boxed()
+    }
+
+    fn metrics<'a>(
+        &'a self,
+        session: &'a Session,
+        native_ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
+        self.counts(session, native_ids).boxed()
+    }
+
+    fn delete<'a>(&'a self, session: &'a Session, native_id: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        self.delete_once(session, native_id).boxed()
+    }
+
+    fn refresh<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>> {
+        self.renew(session).boxed()
+    }
+
+    fn revoke<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<(), Fault>> {
+        self.revoke_once(session).boxed()
+    }
+}

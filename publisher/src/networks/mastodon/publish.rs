@@ -1,0 +1,330 @@
+//! Making a post: checks, uploads, the one request, and what its answer proves.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::Response;
+use postmesh_kit::http::Bounds;
+use serde_json::{Value, json as object};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{text, validate::Check},
+    Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Outcome, Ready, Session, Violation, Work,
+    errors, json, read, text_of, wire,
+};
+use crate::{
+    domain::content::{Media, MastodonSettings, Settings, Visibility},
+    media::Rendition,
+};
+
+/// How long `prepare` waits for one upload to be processed before it asks to be called again.
+const PROCESSING: Duration = Duration::from_secs(45);
+
+/// Uploads carry megabytes over slow lines.
+const UPLOAD: Bounds = Bounds { answer_in: Duration::from_secs(120), body: 1 << 20 };
+
+/// Everything a server with these limits would refuse.
+pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
+    let mut check = Check::new("Mastodon", limits);
+    let settings = settings(content);
+    let link = usize::try_from(limits.link_length).unwrap_or(0);
+    let length = text::length(content.text.trim(), link, true) + text::length(&settings.spoiler_text, link, true);
+    check.text(content, length, content.text.len());
+    check.media(content);
+    match &content.settings {
+        Settings::None | Settings::Mastodon(_) => {}
+        Settings::Bluesky(_) => check.foreign_settings("Bluesky"),
+    }
+    let language = settings.language.as_str();
+    if !language.is_empty() && !(language.len() == 2 && language.chars().all(|c| c.is_ascii_lowercase())) {
+        let text = format!("`{language}` is not a two-letter language code of ISO 639-1, such as `en`");
+        check.add("settings.mastodon.language", "LANGUAGE", text);
+    }
+    check.into_violations()
+}
+
+/// The body of the post; the same bytes for the same work and handles.
+pub(super) fn body(content: &Content, media_ids: &[String]) -> Bytes {
+    let settings = settings(content);
+    let mut body = object!({ "status": content.text.trim() });
+    let fields = body.as_object_mut().expect("the literal above is an object");
+    if !media_ids.is_empty() {
+        fields.insert("media_ids".into(), object!(media_ids));
+    }
+    if !settings.spoiler_text.is_empty() {
+        fields.insert("spoiler_text".into(), object!(settings.spoiler_text));
+    }
+    if settings.sensitive || !settings.spoiler_text.is_empty() {
+        fields.insert("sensitive".into(), object!(true));
+    }
+    if !settings.language.is_empty() {
+        fields.insert("language".into(), object!(settings.language));
+    }
+    let visibility = settings.visibility.map(|visibility| match visibility {
+        Visibility::Public => "public",
+        Visibility::Unlisted => "unlisted",
+        Visibility::Private => "private",
+        Visibility::Direct => "direct",
+    });
+    if let Some(visibility) = visibility {
+        fields.insert("visibility".into(), object!(visibility));
+    }
+    body.to_string().into()
+}
+
+/// The one visible request. The key keeps servers from posting twice for an hour.
+pub(super) fn request(session: &Session, key: &str, body: Bytes) -> Call {
+    Call::post(&session.server, "/api/v1/statuses")
+        .bearer(session.access_token.expose())
+        .header("idempotency-key", key)
+        .body("application/json", body)
+}
+
+/// What the answer to it proves.
+pub(super) fn answer(response: &Response<Bytes>, media: usize, resend: bool, now_ms: i64) -> Answer {
+    let body = json(response).unwrap_or_default();
+    let text = text_of(&body, "error");
+    let wire = wire::seen(response, Some(text).filter(|text| !text.is_empty()));
+    let status = response.status();
+    if status.is_success() {
+        let (id, uri) = (text_of(&body, "id"), text_of(&body, "uri"));
+        let outcome = if id.is_empty() || uri.is_empty() {
+            Outcome::Ambiguous { evidence: format!("the server answered {status} without a post") }
+        } else {
+            Outcome::Accepted { native_id: id.into(), url: read::page(&body) }
+        };
+        return Answer { outcome, wire };
+    }
+    let gone = (!resend).then(|| wire::judge(&[errors::MEDIA_GONE], status, text)).flatten();
+    let proof = gone.filter(|_| text.contains("not found or already attached"));
+    let proof = proof.or_else(|| wire::judge(errors::RULES, status, text));
+    let steps = || (0..media).map(step).collect();
+    Answer { outcome: wire::refused(proof, status, response.headers(), steps, now_ms), wire }
+}
+
+impl Mastodon {
+    pub(super) async fn prepare_steps(
+        &self,
+        session: &Session,
+        work: &Work,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<Ready, Fault> {
+        let mut ids = Vec::with_capacity(work.content.media.len());
+        for (i, item) in work.content.media.iter().enumerate() {
+            ids.push(self.upload_step(session, work, item, i, media, handles).await?);
+        }
+        Ok(Ready::new(body(&work.content, &ids)))
+    }
+
+    /// Uploads one picture unless that is done, and waits until the server has processed it.
+    async fn upload_step(
+        &self,
+        session: &Session,
+        work: &Work,
+        item: &Media,
+        i: usize,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<String, Fault> {
+        let step = step(i);
+        let stored = handles.stored().get(&step).cloned();
+        let (id, ready) = match stored {
+            Some(stored) => (text_of(&stored, "id").to_owned(), stored["ready"] == true),
+            None => {
+                let rendition = media.read(work.workspace_id, item.media_id).await?;
+                let (id, ready) = self.upload(session, item, &rendition).await?;
+                handles.save(&step, object!({ "id": id, "ready": ready })).await?;
+                (id, ready)
+            }
+        };
+        if !ready {
+            self.wait_until_processed(session, &id).await?;
+            handles.save(&step, object!({ "id": id, "ready": true })).await?;
+        }
+        Ok(id)
+    }
+
+    /// 200: ready; 202: still being processed.
+    async fn upload(&self, session: &Session, item: &Media, rendition: &Rendition) -> Result<(String, bool), Fault> {
+        let (content_type, form) = multipart(rendition, &item.alt_text);
+        let call = Call::post(&session.server, "/api/v2/media").bearer(session.access_token.expose()).body(&content_type, form);
+        let response = call.ask(&self.http.bounded(UPLOAD)).await.map_err(|e| wire::unanswered_read(&e))?;
+        if response.status().as_u16() == 413 {
+            let (code, message) = errors::UPLOAD_TOO_LARGE;
+            return Err(Fault::Rejected { code: code.into(), message: message.into() });
+        }
+        if !response.status().is_success() {
+            return Err(self.fault(&response));
+        }
+        let body = json(&response).unwrap_or_default();
+        let id = text_of(&body, "id").to_owned();
+        if id.is_empty() {
+            let message = "The server's answer to the upload holds no id.".into();
+            return Err(Fault::Transient { code: "SERVER_ERROR".into(), message, retry_after: None });
+        }
+        Ok((id, response.status().as_u16() == 200))
+    }
+
+    /// 206: still at it; 200: done; 422: cannot be processed.
+    async fn wait_until_processed(&self, session: &Session, id: &str) -> Result<(), Fault> {
+        let path = format!("/api/v1/media/{}", read::segment(id));
+        let mut pause = Duration::from_millis(250);
+        let mut waited = Duration::ZERO;
+        loop {
+            let response = self.ask(Call::get(&session.server, &path, &[]).bearer(session.access_token.expose())).await?;
+            if response.status().as_u16() == 200 {
+                return Ok(());
+            }
+            if waited >= PROCESSING {
+                let message = "The server is still processing a picture.".into();
+                let retry_after = Some(Duration::from_secs(5));
+                return Err(Fault::Transient { code: "MEDIA_PROCESSING".into(), message, retry_after });
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+}
+
+/// The handle of picture `i`.
+fn step(i: usize) -> String {
+    format!("media.{i}")
+}
+
+pub(super) fn settings(content: &Content) -> MastodonSettings {
+    match &content.settings {
+        Settings::Mastodon(settings) => settings.clone(),
+        _ => MastodonSettings::default(),
+    }
+}
+
+/// A form of `file` and `description` whose length is known beforehand: some proxies refuse chunked uploads. The
+/// boundary comes from the content, so it cannot occur inside by accident and the same file makes the same bytes.
+fn multipart(rendition: &Rendition, alt_text: &str) -> (String, Bytes) {
+    let digest = Sha256::new().chain_update(&rendition.bytes).chain_update(alt_text).finalize();
+    let boundary = format!("postmesh-{}", data_encoding::HEXLOWER.encode(&digest[..16]));
+    let extension = rendition.content_type.split('/').nth(1).unwrap_or("bin");
+    let mut form = BytesMut::with_capacity(rendition.bytes.len() + alt_text.len() + 512);
+    if !alt_text.is_empty() {
+        form.put_slice(
+            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"description\"\r\n\r\n{alt_text}\r\n").as_bytes(),
+        );
+    }
+    form.put_slice(
+        format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"picture.{extension}\"\r\n\
+             content-type: {}\r\n\r\n",
+            rendition.content_type
+        )
+        .as_bytes(),
+    );
+    form.put_slice(&rendition.bytes);
+    form.put_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    (format!("multipart/form-data; boundary={boundary}"), form.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(text: &str) -> Content {
+        Content { text: text.into(), ..Content::default() }
+    }
+
+    fn response(status: u16, body: &Value) -> Response<Bytes> {
+        Response::builder().status(status).body(body.to_string().into()).unwrap()
+    }
+
+    fn outcome(status: u16, error: &str, resend: bool) -> Outcome {
+        answer(&response(status, &object!({ "error": error })), 2, resend, 0).outcome
+    }
+
+    #[test]
+    fn builds_the_same_bytes_for_the_same_work() {
+        let mut content = content("hello \n");
+        content.settings = Settings::Mastodon(MastodonSettings {
+            visibility: Some(Visibility::Unlisted),
+            spoiler_text: "careful".into(),
+            sensitive: false,
+            language: "de".into(),
+        });
+        let built = body(&content, &["9".into(), "10".into()]);
+        assert_eq!(
+            built,
+            r#"{"language":"de","media_ids":["9","10"],"sensitive":true,"spoiler_text":"careful","status":"hello","visibility":"unlisted"}"#
+        );
+        assert_eq!(built, body(&content, &["9".into(), "10".into()]));
+        assert_eq!(body(&self::content("hi"), &[]), r#"{"status":"hi"}"#);
+    }
+
+    #[test]
+    fn accepts_only_an_answer_that_holds_a_post() {
+        let post = object!({ "id": "103", "uri": "https://m.example/users/ana/statuses/103", "url": "https://m.example/@ana/103" });
+        let accepted = answer(&response(200, &post), 0, false, 0);
+        assert_eq!(accepted.outcome, Outcome::Accepted { native_id: "103".into(), url: "https://m.example/@ana/103".into() });
+        assert_eq!(accepted.wire.http_status, Some(200));
+        for strange in [object!({}), object!({ "id": 5 }), object!({ "id": "5", "scheduled_at": "2030" }), object!("hi")] {
+            assert!(matches!(answer(&response(200, &strange), 0, false, 0).outcome, Outcome::Ambiguous { .. }));
+        }
+    }
+
+    #[test]
+    fn only_listed_refusals_prove_anything() {
+        assert!(matches!(outcome(422, "Validation failed: Text character limit of 500 exceeded", false), Outcome::Rejected { code, .. } if code == "TEXT_TOO_LONG"));
+        assert!(matches!(outcome(401, "The access token was revoked", false), Outcome::Reconnect { .. }));
+        assert!(matches!(outcome(429, "Too many requests", false), Outcome::Transient { .. }));
+        for (status, text) in [
+            (500, "Validation failed: Text can't be blank"),
+            (503, "There was a temporary problem serving your request, please try again"),
+            (502, ""),
+            (429, "<html>"),
+            (403, "<html>"),
+            (401, "This API requires an authenticated user"),
+            (404, "Record not found"),
+            (408, "Too many requests"),
+            (301, ""),
+            (422, "Something new"),
+        ] {
+            assert!(matches!(outcome(status, text, false), Outcome::Ambiguous { .. }), "{status} {text}");
+        }
+    }
+
+    #[test]
+    fn missing_uploads_are_made_again_only_before_anything_may_be_visible() {
+        let text = "Media 1, 2 not found or already attached to another post";
+        assert!(matches!(outcome(422, text, false), Outcome::Stale { steps, .. } if steps == ["media.0", "media.1"]));
+        assert!(matches!(outcome(422, text, true), Outcome::Ambiguous { .. }));
+    }
+
+    #[test]
+    fn counts_like_the_server() {
+        let limits = super::super::limits();
+        let check = |content: &Content| validate(&limits, content).into_iter().map(|v| v.reason).collect::<Vec<_>>();
+        assert_eq!(check(&content(&"x".repeat(500))), [""; 0]);
+        assert_eq!(check(&content(&"x".repeat(501))), ["TEXT_TOO_LONG"]);
+        let link = format!("{} https://example.com/{}", "x".repeat(476), "y".repeat(300));
+        assert_eq!(check(&content(&link)), [""; 0]);
+        assert_eq!(check(&content(" \n")), ["EMPTY"]);
+        let mut warned = content(&"x".repeat(495));
+        let settings = MastodonSettings { spoiler_text: "123456".into(), language: "english".into(), ..Default::default() };
+        warned.settings = Settings::Mastodon(settings);
+        assert_eq!(check(&warned), ["TEXT_TOO_LONG", "LANGUAGE"]);
+        let text = &validate(&limits, &content(&"x".repeat(501)))[0].description;
+        assert_eq!(text, "the text has 501 characters, Mastodon accepts at most 500 on this account");
+    }
+
+    #[test]
+    fn a_form_knows_its_length_and_holds_the_file() {
+        let bytes = Bytes::from_static(b"\x89PNG");
+        let rendition = Rendition { content_type: "image/png".into(), width: 1, height: 1, bytes };
+        let (content_type, form) = multipart(&rendition, "a ü");
+        let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+        let text = String::from_utf8_lossy(&form);
+        assert_eq!(text.matches(boundary).count(), 3);
+        assert!(text.contains("name=\"description\"\r\n\r\na ü\r\n") && text.contains("filename=\"picture.png\""));
+        assert_eq!(multipart(&rendition, "a ü").1, form);
+    }
+}

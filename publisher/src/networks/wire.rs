@@ -1,0 +1,291 @@
+//! One request and one answer, as every adapter speaks HTTP: builders for requests, readers for rate headers, and
+//! the table that says what an answer proves. Retries are off here; a table decides nothing it does not list.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+};
+use postmesh_kit::http::{Bounds, Error as HttpError, GuardedClient, Sent, Unreached};
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+
+use super::server;
+use crate::{
+    domain::outcome::{Answer, Fault, Outcome, Wire},
+    store::Armed,
+};
+
+/// A request being built.
+pub(super) struct Call {
+    method: Method,
+    url: String,
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: String) -> Self {
+        Self { method, url, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(super) fn get(base: &str, path: &str, query: &[(&str, &str)]) -> Self {
+        Self::new(Method::GET, server::address(base, path, query))
+    }
+
+    pub(super) fn post(base: &str, path: &str) -> Self {
+        Self::new(Method::POST, server::address(base, path, &[]))
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(super) fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(super) fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    pub(super) fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.body("application/x-www-form-urlencoded", body)
+    }
+
+    pub(super) fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header(CONTENT_TYPE.as_str(), content_type)
+    }
+
+    /// The request; an error when an address or a token cannot stand in HTTP.
+    pub(super) fn build(self) -> Result<Request<Bytes>, HttpError> {
+        let mut builder = Request::builder().method(self.method).uri(self.url).header("accept", "application/json");
+        for (name, value) in self.headers {
+            let mut value = HeaderValue::try_from(value).map_err(|e| HttpError::Malformed(e.into()))?;
+            value.set_sensitive(name == AUTHORIZATION.as_str());
+            builder = builder.header(name, value);
+        }
+        builder.body(self.body).map_err(|e| HttpError::Malformed(e.into()))
+    }
+
+    /// Sends it over the ordinary client: for calls that make nothing visible.
+    pub(super) async fn ask(self, client: &GuardedClient) -> Result<Response<Bytes>, HttpError> {
+        client.send(self.build()?).await
+    }
+
+    /// Sends it once, inside the time the armed attempt has left.
+    pub(super) async fn publish(self, client: &GuardedClient, armed: Armed) -> Result<Response<Bytes>, HttpError> {
+        let request = self.build()?;
+        let url = Url::parse(&request.uri().to_string()).map_err(|e| HttpError::Malformed(e.into()))?;
+        let late = || HttpError::Unreached {
+            server: url.host_str().unwrap_or_default().to_owned(),
+            why: Unreached::Deadline,
+            source: "no time was left to connect".into(),
+        };
+        let left = armed.time_left().ok_or_else(late)?;
+        let bounds = Bounds { answer_in: left, ..Bounds::default() };
+        let dialed = tokio::time::timeout(left, client.bounded(bounds).publishing().dial(&url));
+        let dialed = dialed.await.map_err(|_| late())??;
+        let left = armed.time_left().ok_or_else(late)?;
+        dialed.answering_in(left).send(request, move || armed.time_left().is_some()).await
+    }
+}
+
+/// What a rule says an answer proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Refused for good: reason and a sentence with the next step.
+    Rejected(&'static str, &'static str),
+    /// Refused for now: reason and a sentence.
+    Transient(&'static str, &'static str),
+    /// Uploads are gone at the network: reason and a sentence.
+    Stale(&'static str, &'static str),
+    /// The access token has expired.
+    TokenExpired,
+    /// The authorization is gone: a sentence with the next step.
+    Reconnect(&'static str),
+}
+
+/// One line of an error table: status and the beginning of the network's code or text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    status: u16,
+    text: &'static str,
+    proof: Proof,
+}
+
+/// A line of an error table.
+pub(super) const fn rule(status: u16, text: &'static str, proof: Proof) -> Rule {
+    Rule { status, text, proof }
+}
+
+/// The first line that fits; none means that the answer proves nothing.
+pub(super) fn judge(rules: &[Rule], status: StatusCode, text: &str) -> Option<Proof> {
+    let fits = |rule: &&Rule| rule.status == status.as_u16() && text.starts_with(rule.text);
+    rules.iter().find(fits).map(|rule| rule.proof)
+}
+
+/// What a visible send without an answer proved.
+pub(super) fn unanswered(error: &HttpError) -> Answer {
+    let outcome = match error.sent() {
+        Sent::No => Outcome::NotSent { why: explain(error) },
+        Sent::Maybe => Outcome::Ambiguous { evidence: explain(error) },
+    };
+    outcome.into()
+}
+
+/// What a refused or strange answer to a visible send proved; `stale` names the steps of its uploads.
+pub(super) fn refused(
+    proof: Option<Proof>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    stale: impl FnOnce() -> Vec<String>,
+    now_ms: i64,
+) -> Outcome {
+    match proof {
+        Some(Proof::Rejected(code, message)) => Outcome::Rejected { code: code.into(), message: message.into() },
+        Some(Proof::Transient(code, message)) => {
+            let retry_after = retry_after(headers, now_ms);
+            Outcome::Transient { code: code.into(), message: message.into(), retry_after }
+        }
+        Some(Proof::Stale(code, message)) => {
+            Outcome::Stale { steps: stale(), code: code.into(), message: message.into() }
+        }
+        Some(Proof::TokenExpired) => Outcome::TokenExpired,
+        Some(Proof::Reconnect(message)) => Outcome::Reconnect { message: message.into() },
+        None => Outcome::Ambiguous { evidence: format!("the network answered {status}") },
+    }
+}
+
+/// What a call that makes nothing visible ran into.
+pub(super) fn unanswered_read(error: &HttpError) -> Fault {
+    Fault::Transient { code: "SERVER_UNREACHABLE".into(), message: explain(error), retry_after: None }
+}
+
+/// What a refused answer to a call that makes nothing visible means. Unlisted refusals in the network's own form are
+/// final; overload, and pages of proxies in front of it (`text` is `None`), are not.
+pub(super) fn refused_read(
+    rules: &[Rule],
+    status: StatusCode,
+    headers: &HeaderMap,
+    text: Option<&str>,
+    now_ms: i64,
+) -> Fault {
+    let transient = |code: &str, message: String| Fault::Transient {
+        code: code.into(),
+        message,
+        retry_after: retry_after(headers, now_ms),
+    };
+    match text.and_then(|text| judge(rules, status, text)) {
+        Some(Proof::Rejected(code, message)) => Fault::Rejected { code: code.into(), message: message.into() },
+        Some(Proof::Transient(code, message) | Proof::Stale(code, message)) => transient(code, message.into()),
+        Some(Proof::TokenExpired) => Fault::TokenExpired,
+        Some(Proof::Reconnect(message)) => Fault::Reconnect { message: message.into() },
+        None => match (status, text) {
+            (StatusCode::TOO_MANY_REQUESTS, _) => transient("RATE_LIMITED", "The network asks to wait.".into()),
+            (status, Some(text)) if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+                let message = format!("The network refused ({status}): {}", short(text));
+                Fault::Rejected { code: "REFUSED_BY_NETWORK".into(), message }
+            }
+            _ => transient("SERVER_ERROR", format!("The server answered {status}.")),
+        },
+    }
+}
+
+/// The wire facts of an answer.
+pub(super) fn seen(response: &Response<Bytes>, platform_code: Option<&str>) -> Wire {
+    Wire {
+        http_status: Some(response.status().as_u16()),
+        platform_code: platform_code.map(|code| short(code).to_owned()),
+        request_id: header(response.headers(), "x-request-id").map(|id| short(id).to_owned()),
+    }
+}
+
+/// How long the network asks to wait: `Retry-After` in seconds or as a date, else the reset of an exhausted limit in
+/// Unix seconds or as a timestamp. Clamped to a day.
+pub(super) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
+    let until = |ms: i64| u64::try_from(ms - now_ms).map(Duration::from_millis).unwrap_or_default();
+    let asked = header(headers, RETRY_AFTER.as_str()).and_then(|text| {
+        let seconds = text.parse().ok().map(Duration::from_secs);
+        let date = || jiff::fmt::rfc2822::parse(text).ok().map(|at| until(at.timestamp().as_millisecond()));
+        seconds.or_else(date)
+    });
+    let reset = |limit: &str| {
+        let exhausted = header(headers, &format!("{limit}-remaining")) == Some("0");
+        let text = header(headers, &format!("{limit}-reset")).filter(|_| exhausted)?;
+        let seconds = || text.parse::<i64>().ok().map(|seconds| until(seconds.saturating_mul(1000)));
+        let stamp = || text.parse::<jiff::Timestamp>().ok().map(|at| until(at.as_millisecond()));
+        seconds().or_else(stamp)
+    };
+    let wait = asked.or_else(|| reset("ratelimit")).or_else(|| reset("x-ratelimit"));
+    wait.map(|wait| wait.min(Duration::from_secs(86_400)))
+}
+
+/// The body as JSON, where it is.
+pub(super) fn json(response: &Response<Bytes>) -> Option<Value> {
+    serde_json::from_slice(response.body()).ok()
+}
+
+/// A string inside a JSON object; empty when absent.
+pub(super) fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An error with its cause, for evidence and log.
+fn explain(error: &HttpError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})"))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// At most 200 bytes, cut between characters.
+pub(super) fn short(text: &str) -> &str {
+    let end = (0..=text.len().min(200)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn reads_how_long_to_wait_in_every_spelling() {
+        let now = 1_790_000_000_000;
+        let wait = |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs), now).map(|wait| wait.as_secs());
+        assert_eq!(wait(&[("retry-after", "7")]), Some(7));
+        assert_eq!(wait(&[("retry-after", "Mon, 21 Sep 2026 14:13:30 GMT")]), Some(10));
+        assert_eq!(wait(&[("retry-after", "9999999")]), Some(86_400));
+        assert_eq!(wait(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "1790000030")]), Some(30));
+        assert_eq!(wait(&[("ratelimit-remaining", "5"), ("ratelimit-reset", "1790000030")]), None);
+        let stamp = "2026-09-21T14:14:20.000000Z";
+        assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", stamp)]), Some(60));
+        assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2020-01-01T00:00:00Z")]), Some(0));
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+    }
+
+    #[test]
+    fn an_unlisted_refusal_proves_nothing_about_a_send() {
+        let outcome = refused(None, StatusCode::UNPROCESSABLE_ENTITY, &HeaderMap::new(), Vec::new, 0);
+        assert!(matches!(outcome, Outcome::Ambiguous { .. }));
+    }
+
+    #[test]
+    fn a_proxy_page_is_a_hiccup_and_a_refusal_is_not() {
+        let read = |status, text| refused_read(&[], status, &HeaderMap::new(), text, 0);
+        assert!(matches!(read(StatusCode::FORBIDDEN, None), Fault::Transient { .. }));
+        assert!(matches!(read(StatusCode::BAD_GATEWAY, Some("x")), Fault::Transient { .. }));
+        assert!(matches!(read(StatusCode::TOO_MANY_REQUESTS, None), Fault::Transient { .. }));
+        assert!(matches!(read(StatusCode::UNPROCESSABLE_ENTITY, Some("x")), Fault::Rejected { .. }));
+    }
+}
