@@ -1,0 +1,97 @@
+//! The log of every request to a network, as it arrived and as it was answered. Kept in memory, the newest 64 MiB
+//! of it; offsets keep counting when old entries leave. Tokens appear only as the start of their SHA-256.
+
+use std::collections::VecDeque;
+
+use http::{HeaderMap, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{crypto, networks::Network, script::Operation};
+
+const KEPT_BYTES: usize = 64 << 20;
+/// JSON and form bodies up to this size are kept whole.
+const KEPT_BODY: usize = 64 << 10;
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Logged {
+    pub(crate) at_ms: i64,
+    pub(crate) network: Network,
+    pub(crate) operation: Operation,
+    pub(crate) account: Option<String>,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) body_sha256: String,
+    /// JSON as JSON, a form as text, anything else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<Value>,
+    /// The status answered; absent when nothing was.
+    pub(crate) status: Option<u16>,
+    /// The names of the faults applied.
+    pub(crate) fault: Vec<&'static str>,
+    pub(crate) request_id: String,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RequestLog {
+    lines: VecDeque<String>,
+    bytes: usize,
+    gone: usize,
+}
+
+impl RequestLog {
+    pub(crate) fn push(&mut self, logged: &Logged) {
+        let line = serde_json::to_string(logged).expect("a log entry holds only strings, numbers and JSON");
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.bytes > KEPT_BYTES
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes -= oldest.len();
+            self.gone += 1;
+        }
+    }
+
+    /// The entries from that offset on, one a line.
+    pub(crate) fn since(&self, offset: usize) -> String {
+        let mut out = String::new();
+        for line in self.lines.iter().skip(offset.saturating_sub(self.gone)) {
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The headers as JSON, credentials replaced by the first 16 digits of their SHA-256.
+pub(crate) fn headers(headers: &HeaderMap) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, value) in headers {
+        let value = if name == header::AUTHORIZATION || name == header::COOKIE || name == "dpop" {
+            format!("sha256:{}", &crypto::sha256_hex(value.as_bytes())[..16])
+        } else {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        };
+        out.insert(name.as_str().to_owned(), Value::String(value));
+    }
+    out
+}
+
+pub(crate) fn body(headers: &HeaderMap, bytes: &[u8]) -> Option<Value> {
+    if bytes.is_empty() || bytes.len() > KEPT_BODY {
+        return None;
+    }
+    let mime = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    if mime.starts_with("application/json") {
+        serde_json::from_slice(bytes).ok()
+    } else if mime.starts_with("application/x-www-form-urlencoded") {
+        Some(Value::String(String::from_utf8_lossy(bytes).into_owned()))
+    } else {
+        None
+    }
+}
