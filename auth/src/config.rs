@@ -82,9 +82,15 @@ impl Config {
         require((2..=100).contains(&self.argon2_passes), "auth.argon2_passes must be between 2 and 100");
         require((1..=16).contains(&self.argon2_lanes), "auth.argon2_lanes must be between 1 and 16");
         require((1..=64).contains(&self.password_checks), "auth.password_checks must be between 1 and 64");
-        require((1..=365).contains(&self.signing_key_days), "auth.signing_key_days must be between 1 and 365");
+        require(
+            (1..=365).contains(&self.signing_key_days),
+            "auth.signing_key_days must be between 1 and 365",
+        );
         let limits = [self.login.account_from_address, self.login.address, self.login.account];
-        require(limits.iter().all(|l| l.per_hour > 0 && l.burst > 0), "every limit of auth.login must be more than 0");
+        require(
+            limits.iter().all(|l| l.per_hour > 0 && l.burst > 0),
+            "every limit of auth.login must be more than 0",
+        );
         wrong
     }
 }
@@ -96,7 +102,8 @@ mod tests {
     #[test]
     fn reports_every_problem_at_once() {
         assert!(Config::default().validate().is_empty());
-        let weak = Config { argon2_memory_kib: 1024, argon2_passes: 0, signing_key_days: 0, ..Config::default() };
+        let weak =
+            Config { argon2_memory_kib: 1024, argon2_passes: 0, signing_key_days: 0, ..Config::default() };
         assert_eq!(weak.validate().len(), 3);
     }
 }

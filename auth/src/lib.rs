@@ -26,7 +26,6 @@ use postmesh_kit::service::Running;
 use ractor::Actor;
 use tokio::sync::watch;
 
-pub use crate::{config::Config, deps::Deps, error::Error, store::MIGRATIONS};
 use crate::{
     actors::{
         keyring::{KeySet, Keyring},
@@ -35,6 +34,7 @@ use crate::{
     },
     store::Store,
 };
+pub use crate::{config::Config, deps::Deps, error::Error, store::MIGRATIONS};
 
 /// Starts the service; it can answer when this returns.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {

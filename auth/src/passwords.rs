@@ -5,7 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash::Error as HashError,
+    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
+    password_hash::Error as HashError,
 };
 use tokio::{
     sync::Semaphore,
@@ -48,7 +49,11 @@ impl Passwords {
             .map_err(|e| Error::Hash(e.to_string()))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobody = hash(&argon2, "the password of nobody")?;
-        Ok(Self { argon2, places: Arc::new(Semaphore::new(config.password_checks as usize)), nobody: nobody.into() })
+        Ok(Self {
+            argon2,
+            places: Arc::new(Semaphore::new(config.password_checks as usize)),
+            nobody: nobody.into(),
+        })
     }
 
     /// The hash of a new password, as a PHC string.
@@ -89,7 +94,8 @@ impl Passwords {
 }
 
 fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, Error> {
-    let hash: PasswordHash = argon2.hash_password(password.as_bytes()).map_err(|e| Error::Hash(e.to_string()))?;
+    let hash: PasswordHash =
+        argon2.hash_password(password.as_bytes()).map_err(|e| Error::Hash(e.to_string()))?;
     Ok(hash.to_string())
 }
 
@@ -122,8 +128,15 @@ mod tests {
         let passwords = Passwords::new(&Config::default()).unwrap();
         let stored = passwords.hash(password("correct horse")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert_ne!(stored, passwords.hash(password("correct horse")).await.unwrap(), "each has a salt of its own");
-        assert_eq!(passwords.check(password("correct horse"), Some(stored.clone())).await.unwrap(), Verdict::Right);
+        assert_ne!(
+            stored,
+            passwords.hash(password("correct horse")).await.unwrap(),
+            "each has a salt of its own"
+        );
+        assert_eq!(
+            passwords.check(password("correct horse"), Some(stored.clone())).await.unwrap(),
+            Verdict::Right
+        );
         assert_eq!(passwords.check(password("correct hors"), Some(stored)).await.unwrap(), Verdict::Wrong);
     }
 
@@ -137,7 +150,8 @@ mod tests {
     async fn weaker_hashes_are_told_apart() {
         let old = Passwords::new(&Config::default()).unwrap();
         let new = Passwords::new(&Config { argon2_memory_kib: 20_480, ..Config::default() }).unwrap();
-        let (weak, strong) = (old.hash(password("pw")).await.unwrap(), new.hash(password("pw")).await.unwrap());
+        let (weak, strong) =
+            (old.hash(password("pw")).await.unwrap(), new.hash(password("pw")).await.unwrap());
         assert_eq!(new.check(password("pw"), Some(weak)).await.unwrap(), Verdict::RightButWeak);
         assert_eq!(old.check(password("pw"), Some(strong)).await.unwrap(), Verdict::Right);
     }

@@ -78,7 +78,8 @@ impl SigningKey {
     pub fn sign(&self, claims: &Claims) -> String {
         let header = json!({"alg": "EdDSA", "typ": TOKEN_TYPE, "kid": self.kid});
         let claims = serde_json::to_vec(claims).expect("claims are plain values");
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.pair.sign(signed.as_bytes());
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
@@ -194,14 +195,21 @@ mod tests {
 
     fn holder() -> Holder {
         let expires_at = 10 * ACCESS_LIFE_MS;
-        Holder { session_id: ids::new(), user_id: ids::new(), workspace_id: ids::new(), role: Role::Viewer, expires_at }
+        Holder {
+            session_id: ids::new(),
+            user_id: ids::new(),
+            workspace_id: ids::new(),
+            role: Role::Viewer,
+            expires_at,
+        }
     }
 
     #[test]
     fn a_sealed_key_opens_only_in_its_own_row() {
         let ring = testing::keys();
         let term = Term { generation: 1, sign_from: 0, verify_until: None };
-        let (one, other) = (SigningKey::generate(term, 0, &ring).unwrap(), SigningKey::generate(term, 0, &ring).unwrap());
+        let (one, other) =
+            (SigningKey::generate(term, 0, &ring).unwrap(), SigningKey::generate(term, 0, &ring).unwrap());
         assert!(SigningKey::open(&one, &ring).is_ok());
         let swapped = KeyRow { private_key: other.private_key.clone(), ..one.clone() };
         assert!(matches!(SigningKey::open(&swapped, &ring), Err(Error::Sealed(_))));

@@ -93,7 +93,7 @@ impl Keyring {
     async fn reload(&self) -> Result<(), Error> {
         let now = self.clock.now_ms();
         let mut rows = self.store.keys(now).await?;
-        if let Some(term) = next(rows.first().map(|row| row.term()), self.days, now) {
+        if let Some(term) = next(rows.first().map(KeyRow::term), self.days, now) {
             let key = SigningKey::generate(term, now, &self.ring)?;
             let kid = key.kid.clone();
             if self.store.add_key(key, retire(&term)).await? {
@@ -102,10 +102,11 @@ impl Keyring {
             rows = self.store.keys(now).await?;
         }
         let before = self.published.borrow().clone();
-        let open = |row: &KeyRow| match before.0.iter().find(|key| key.kid == row.kid && key.term == row.term()) {
-            Some(known) => Ok(known.clone()),
-            None => SigningKey::open(row, &self.ring).map(Arc::new),
-        };
+        let open =
+            |row: &KeyRow| match before.0.iter().find(|key| key.kid == row.kid && key.term == row.term()) {
+                Some(known) => Ok(known.clone()),
+                None => SigningKey::open(row, &self.ring).map(Arc::new),
+            };
         let keys: Vec<_> = rows.iter().map(open).collect::<Result<_, Error>>()?;
         if let Some(newest) = keys.first() {
             metrics::gauge!(KEY_GENERATION).set(newest.term.generation as f64);

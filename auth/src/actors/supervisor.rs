@@ -54,7 +54,12 @@ impl Actor for Supervisor {
         Ok(State { running })
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Msg>,
+        message: Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         let Msg::Restart(child) = message;
         match self.start(child, &myself).await {
             Ok(cell) => state.running.push((child, cell)),

@@ -15,8 +15,14 @@ static COMMON: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").split_whitespace().collect());
 
 /// Rows of keys and of the alphabet: eight or more in a row are a pattern, in either direction.
-const ROWS: [&str; 6] =
-    ["01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop[]asdfghjkl;'zxcvbnm,./", "1qaz2wsx3edc4rfv5tgb6yhn7ujm", "qazwsxedcrfvtgbyhnujm", "q1w2e3r4t5y6u7i8o9p0"];
+const ROWS: [&str; 6] = [
+    "01234567890123456789",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiop[]asdfghjkl;'zxcvbnm,./",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
+    "qazwsxedcrfvtgbyhnujm",
+    "q1w2e3r4t5y6u7i8o9p0",
+];
 
 /// Accepts a new password for the user with this address, or says what is wrong with it.
 pub fn check(password: &str, email: &str) -> Result<(), FieldViolation> {
@@ -65,7 +71,9 @@ mod tests {
 
     #[test]
     fn accepts_long_ones_of_any_kind() {
-        for password in ["correct horse battery staple", "пароль-из-слов", "aB3$xY9!q", &"é".repeat(5).repeat(3)[..]] {
+        for password in
+            ["correct horse battery staple", "пароль-из-слов", "aB3$xY9!q", &"é".repeat(5).repeat(3)[..]]
+        {
             if password.chars().all(|c| c == 'é') {
                 assert_eq!(reason(password), Some("COMMON"));
             } else {
@@ -86,8 +94,23 @@ mod tests {
     #[test]
     fn refuses_what_attackers_try_first() {
         for password in [
-            "password", "Password123!", "12345678", "87654321", "qwertyuiop", "iloveyou", "aaaaaaaa", "abcabcabc", "1q2w3e4r",
-            "zxcvbnm,", "abcdefgh", "Sunshine1", "!!football!!", "letmein1", "1qaz2wsx", "P@ssw0rd", "trustno1",
+            "password",
+            "Password123!",
+            "12345678",
+            "87654321",
+            "qwertyuiop",
+            "iloveyou",
+            "aaaaaaaa",
+            "abcabcabc",
+            "1q2w3e4r",
+            "zxcvbnm,",
+            "abcdefgh",
+            "Sunshine1",
+            "!!football!!",
+            "letmein1",
+            "1qaz2wsx",
+            "P@ssw0rd",
+            "trustno1",
         ] {
             assert_eq!(reason(password), Some("COMMON"), "{password}");
         }

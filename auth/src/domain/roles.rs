@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_table_reads_like_this() {
-        let table: Vec<String> = Role::ALL.iter().map(|r| format!("{}: {}", r.name(), r.permissions().join(" "))).collect();
+        let table: Vec<String> =
+            Role::ALL.iter().map(|r| format!("{}: {}", r.name(), r.permissions().join(" "))).collect();
         insta::assert_snapshot!(table.join("\n"), @r"
         owner: posts.read accounts.read media.read analytics.read posts.write posts.publish accounts.write media.write
         admin: posts.read accounts.read media.read analytics.read posts.write posts.publish accounts.write media.write
@@ -80,7 +81,10 @@ mod tests {
     fn the_permissions_that_contracts_ask_for_exist() {
         for (path, method) in postmesh_kit::rules::Rules::read(postmesh_proto::pool()).iter() {
             if let postmesh_kit::rules::Rule::Permission(permission) = &method.rule {
-                assert!(Role::Owner.permissions().contains(&permission.as_str()), "{path} asks for {permission}");
+                assert!(
+                    Role::Owner.permissions().contains(&permission.as_str()),
+                    "{path} asks for {permission}"
+                );
             }
         }
     }

@@ -64,7 +64,12 @@ fn check(request: LoginRequest) -> Result<(String, Password), Error> {
     let email = email.trim();
     let mut wrong = Violations::default();
     wrong.require(!email.is_empty(), "email", "REQUIRED", "is required");
-    wrong.require(email.chars().count() <= MAX_EMAIL, "email", "TOO_LONG", "must have at most 254 characters");
+    wrong.require(
+        email.chars().count() <= MAX_EMAIL,
+        "email",
+        "TOO_LONG",
+        "must have at most 254 characters",
+    );
     wrong.require(!password.is_empty(), "password", "REQUIRED", "is required");
     let longest = password::MAX;
     wrong.require(

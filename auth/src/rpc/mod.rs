@@ -8,8 +8,8 @@ mod register;
 
 use postmesh_kit::{identity::Identity, ids, status::to_status};
 use postmesh_proto::auth::v1::{
-    GetKeySetRequest, GetKeySetResponse, GetMeRequest, GetMeResponse, LoginRequest, LoginResponse, LogoutRequest,
-    LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
+    GetKeySetRequest, GetKeySetResponse, GetMeRequest, GetMeResponse, LoginRequest, LoginResponse,
+    LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
     auth_service_server::{AuthService, AuthServiceServer},
 };
 use tonic::{Request, Response, Status, service::Routes};
@@ -87,7 +87,8 @@ impl Auth {
     }
 
     async fn me(&self, identity: Identity) -> Result<GetMeResponse, Error> {
-        let member = self.store.member(identity.workspace_id, identity.user_id).await?.ok_or(Error::NotMember)?;
+        let member =
+            self.store.member(identity.workspace_id, identity.user_id).await?.ok_or(Error::NotMember)?;
         Ok(GetMeResponse {
             role: convert::role(member.role).into(),
             permissions: member.role.permissions().into_iter().map(str::to_owned).collect(),
@@ -99,7 +100,10 @@ impl Auth {
 
 #[tonic::async_trait]
 impl AuthService for Auth {
-    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
+    async fn register(
+        &self,
+        request: Request<RegisterRequest>,
+    ) -> Result<Response<RegisterResponse>, Status> {
         self.register_user(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 

@@ -36,11 +36,12 @@ impl Registration {
         // A placeholder lets the names be checked when the address is wrong.
         let known = checked.clone().or_else(|| Email::parse("user@example.com").ok());
         let user_name = known.and_then(|email| wrong.take(names::of_user(&display_name, &email)));
-        let workspace_name =
-            wrong.take(names::of_workspace(&workspace_display_name, user_name.as_deref().unwrap_or_default()));
+        let workspace_name = wrong
+            .take(names::of_workspace(&workspace_display_name, user_name.as_deref().unwrap_or_default()));
         let request_id = wrong.take(ids::parse_optional("request_id", &request_id));
         wrong.into_result()?;
-        let (Some(email), Some(display_name), Some(workspace_name)) = (checked, user_name, workspace_name) else {
+        let (Some(email), Some(display_name), Some(workspace_name)) = (checked, user_name, workspace_name)
+        else {
             return Err(Error::Invalid(Vec::new()));
         };
         let fingerprint = fingerprint(&[email.as_str(), &display_name, &workspace_name]);
@@ -64,7 +65,8 @@ impl Auth {
     pub(super) async fn register_user(&self, request: RegisterRequest) -> Result<RegisterResponse, Error> {
         let registration = Registration::check(request)?;
         if let Some((request_id, fingerprint)) = registration.request
-            && let Some(answer) = self.repeat_registration(request_id, fingerprint, &registration.password).await?
+            && let Some(answer) =
+                self.repeat_registration(request_id, fingerprint, &registration.password).await?
         {
             return Ok(answer);
         }
@@ -75,7 +77,8 @@ impl Auth {
             // The same request, at the same time: it has been committed, so it can be repeated now.
             Registered::Repeated => {
                 let (request_id, fingerprint) = registration.request.ok_or(Error::Stored("registration"))?;
-                let repeated = self.repeat_registration(request_id, fingerprint, &registration.password).await?;
+                let repeated =
+                    self.repeat_registration(request_id, fingerprint, &registration.password).await?;
                 repeated.ok_or(Error::Stored("registration"))
             }
         }
@@ -90,7 +93,8 @@ impl Auth {
             password_hash,
             created_at: now,
         };
-        let workspace = WorkspaceRow { id: ids::new(), display_name: from.workspace_name.clone(), created_at: now };
+        let workspace =
+            WorkspaceRow { id: ids::new(), display_name: from.workspace_name.clone(), created_at: now };
         let holder = Holder {
             session_id: ids::new(),
             user_id: user.id,
@@ -99,7 +103,8 @@ impl Auth {
             expires_at: now + SESSION_LIFE_MS,
         };
         let (session, pair) = self.new_session(holder, now)?;
-        let member = NewMember { user, email_key: from.email.key(), workspace, session, request: from.request };
+        let member =
+            NewMember { user, email_key: from.email.key(), workspace, session, request: from.request };
         Ok((member, pair))
     }
 
@@ -113,12 +118,17 @@ impl Auth {
         let Some(earlier) = self.store.registration(request_id).await? else {
             return Ok(None);
         };
-        let member = self.store.member(earlier.workspace_id, earlier.user_id).await?.ok_or(Error::NotMember)?;
+        let member =
+            self.store.member(earlier.workspace_id, earlier.user_id).await?.ok_or(Error::NotMember)?;
         let stored = member.user.password_hash.clone();
         let right = self.passwords.check(password.clone(), Some(stored)).await? != Verdict::Wrong;
         if !right || !bool::from(earlier.fingerprint.ct_eq(&fingerprint)) {
             let mut wrong = Violations::default();
-            wrong.add("request_id", "REQUEST_ID_REUSED", "was used by a request with other fields; take a new one");
+            wrong.add(
+                "request_id",
+                "REQUEST_ID_REUSED",
+                "was used by a request with other fields; take a new one",
+            );
             wrong.into_result()?;
         }
         let pair = self.sign_in(&member).await?;

@@ -5,7 +5,11 @@ use aws_lc_rs::{
     signature::{Ed25519KeyPair, KeyPair},
 };
 use data_encoding::BASE64URL_NOPAD as B64;
-use postmesh_kit::{clock::{Clock, SystemClock}, ids, testing::with_token};
+use postmesh_kit::{
+    clock::{Clock, SystemClock},
+    ids,
+    testing::with_token,
+};
 use postmesh_proto::auth::v1::{GetKeySetRequest, GetMeRequest};
 use serde_json::{Value, json};
 use tonic::Code;
@@ -20,7 +24,7 @@ fn decode(part: &str) -> Value {
     serde_json::from_slice(&B64.decode(part.as_bytes()).unwrap()).unwrap()
 }
 
-fn with(base: &Value, changes: Value) -> Value {
+fn with(base: &Value, changes: &Value) -> Value {
     let mut changed = base.clone();
     for (name, value) in changes.as_object().unwrap() {
         let fields = changed.as_object_mut().unwrap();
@@ -61,20 +65,25 @@ async fn forged_tokens_are_refused() {
         let own = insider(&world).await;
         let foreign = Ed25519KeyPair::generate().unwrap();
         let kid = header["kid"].as_str().unwrap().to_owned();
-        let key = world.auth.clone().get_key_set(GetKeySetRequest {}).await.unwrap().into_inner().keys.remove(0);
+        let key =
+            world.auth.clone().get_key_set(GetKeySetRequest {}).await.unwrap().into_inner().keys.remove(0);
         let mac = |secret: &[u8]| {
             let text = format!("{}.{body}", part(&json!({"alg": "HS256", "typ": "at+jwt", "kid": kid})));
             let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text.as_bytes());
             format!("{text}.{}", B64.encode(tag.as_ref()))
         };
-        let foreign_jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": B64.encode(foreign.public_key().as_ref())});
-        let head_with = |changes: Value| with(&header, changes);
-        let claim_with = |changes: Value| signed(&own, &header, &with(&claims, changes));
+        let foreign_jwk =
+            json!({"kty": "OKP", "crv": "Ed25519", "x": B64.encode(foreign.public_key().as_ref())});
+        let head_with = |changes: Value| with(&header, &changes);
+        let claim_with = |changes: Value| signed(&own, &header, &with(&claims, &changes));
         let none = |alg: &str| format!("{}.{body}.", part(&head_with(json!({"alg": alg}))));
         let mut flipped = B64.decode(signature.as_bytes()).unwrap();
         flipped[10] ^= 1;
 
-        assert!(world.verifier.verify(&signed(&own, &header, &claims)).await.is_ok(), "the forger works as auth does");
+        assert!(
+            world.verifier.verify(&signed(&own, &header, &claims)).await.is_ok(),
+            "the forger works as auth does"
+        );
         let forged = [
             ("nothing", String::new()),
             ("no token", "abc".to_owned()),
@@ -82,17 +91,32 @@ async fn forged_tokens_are_refused() {
             ("no signature", format!("{head}.{body}.")),
             ("alg none", none("none")),
             ("alg None", none("None")),
-            ("alg none with the signature", format!("{}.{body}.{signature}", part(&head_with(json!({"alg": "none"}))))),
+            (
+                "alg none with the signature",
+                format!("{}.{body}.{signature}", part(&head_with(json!({"alg": "none"})))),
+            ),
             ("HS256 with the public key", mac(&B64.decode(key.x.as_bytes()).unwrap())),
             ("HS256 with the public key as text", mac(key.x.as_bytes())),
             ("alg ES256", signed(&own, &head_with(json!({"alg": "ES256"})), &claims)),
             ("alg RS256", signed(&own, &head_with(json!({"alg": "RS256"})), &claims)),
             ("a changed signature", format!("{head}.{body}.{}", B64.encode(&flipped))),
-            ("another body", format!("{head}.{}.{signature}", part(&with(&claims, json!({"role": "admin"}))))),
+            (
+                "another body",
+                format!("{head}.{}.{signature}", part(&with(&claims, &json!({"role": "admin"})))),
+            ),
             ("a foreign key under our kid", signed(&foreign, &header, &claims)),
-            ("a foreign key, jwk in the header", signed(&foreign, &head_with(json!({"jwk": foreign_jwk})), &claims)),
-            ("a foreign key, jku in the header", signed(&foreign, &head_with(json!({"jku": "https://evil.example/k"})), &claims)),
-            ("a foreign key, x5u in the header", signed(&foreign, &head_with(json!({"x5u": "https://evil.example/c"})), &claims)),
+            (
+                "a foreign key, jwk in the header",
+                signed(&foreign, &head_with(json!({"jwk": foreign_jwk})), &claims),
+            ),
+            (
+                "a foreign key, jku in the header",
+                signed(&foreign, &head_with(json!({"jku": "https://evil.example/k"})), &claims),
+            ),
+            (
+                "a foreign key, x5u in the header",
+                signed(&foreign, &head_with(json!({"x5u": "https://evil.example/c"})), &claims),
+            ),
             ("an unknown kid", signed(&own, &head_with(json!({"kid": "other"})), &claims)),
             ("a path as kid", signed(&own, &head_with(json!({"kid": "../../dev/null"})), &claims)),
             ("no kid", signed(&own, &head_with(json!({"kid": null})), &claims)),

@@ -95,9 +95,13 @@ async fn a_rotation_announces_the_next_key_before_it_signs_and_keeps_the_old_one
         assert!(one.verifying().contains(&old), "its last token still lives");
         clock.advance(OVERLAP_MS);
         assert!(one.reload().await);
-        assert_eq!(one.verifying(), [new.clone()]);
+        assert_eq!(one.verifying(), std::slice::from_ref(&new));
 
-        assert_eq!(Store::new(db.clone()).sweep(at(&clock)).await.unwrap().keys, 1, "the private key is deleted");
+        assert_eq!(
+            Store::new(db.clone()).sweep(at(&clock)).await.unwrap().keys,
+            1,
+            "the private key is deleted"
+        );
         let restarted = Replica::start(&db, &clock).await;
         assert_eq!(restarted.signing(), new);
     })
@@ -118,14 +122,18 @@ async fn losing_the_database_keeps_the_keys_published_last() {
 
 #[tokio::test]
 async fn tokens_survive_a_restart_of_the_service() {
-    for db in [testing::sqlite(MIGRATIONS).await.0, testing::postgres(MIGRATIONS).await.0] {
+    each_database(MIGRATIONS, async |db| {
         let before = World::start(db.clone()).await;
         let session = before.register("ada@example.com").await.session.unwrap();
         let keys = before.auth.clone().get_key_set(GetKeySetRequest {}).await.unwrap().into_inner().keys;
         drop(before);
         let after = World::start(db).await;
-        assert_eq!(after.auth.clone().get_key_set(GetKeySetRequest {}).await.unwrap().into_inner().keys, keys);
+        assert_eq!(
+            after.auth.clone().get_key_set(GetKeySetRequest {}).await.unwrap().into_inner().keys,
+            keys
+        );
         assert!(after.verifier.verify(&session.access_token).await.is_ok());
         assert!(after.refresh(&session.refresh_token).await.is_ok());
-    }
+    })
+    .await;
 }

@@ -22,7 +22,10 @@ async fn wrong_passwords_and_unknown_users_get_the_same_answer() {
         let wrong = world.login_from(ADA, "another password", "").await.unwrap_err();
         let unknown = world.login_from("eve@example.com", PASSWORD, "").await.unwrap_err();
         assert_eq!(wrong.code(), Code::Unauthenticated);
-        assert_eq!((wrong.code(), wrong.message(), wrong.details()), (unknown.code(), unknown.message(), unknown.details()));
+        assert_eq!(
+            (wrong.code(), wrong.message(), wrong.details()),
+            (unknown.code(), unknown.message(), unknown.details())
+        );
         assert!(world.login_from(&format!(" {ADA} "), PASSWORD, "").await.is_ok());
     })
     .await;
@@ -63,7 +66,8 @@ async fn one_address_cannot_try_many_accounts() {
     config.login.address.burst = 3;
     let world = World::start_with(db, config, Cache::memory()).await;
     for n in 0..3 {
-        let status = world.login_from(&format!("user{n}@example.com"), PASSWORD, "203.0.113.66").await.unwrap_err();
+        let status =
+            world.login_from(&format!("user{n}@example.com"), PASSWORD, "203.0.113.66").await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
     }
     let status = world.login_from("user9@example.com", PASSWORD, "203.0.113.66").await.unwrap_err();

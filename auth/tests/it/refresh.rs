@@ -22,7 +22,10 @@ async fn each_refresh_gives_a_new_pair_of_the_same_session() {
             world.clock.advance(GRACE_MS + 1);
             let next = world.refresh(&token).await.unwrap();
             assert_ne!(next.refresh_token, token);
-            assert_eq!(next.refresh_token_expire_time, first.refresh_token_expire_time, "the end is absolute");
+            assert_eq!(
+                next.refresh_token_expire_time, first.refresh_token_expire_time,
+                "the end is absolute"
+            );
             token = next.refresh_token;
         }
         let _ = identity;
@@ -54,7 +57,10 @@ async fn a_reuse_after_the_grace_ends_the_whole_session_and_no_other() {
         let newest = world.refresh(&stolen.refresh_token).await.unwrap();
         world.clock.advance(GRACE_MS + 1);
         let status = world.refresh(&stolen.refresh_token).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "REFRESH_TOKEN_REUSED"));
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unauthenticated, "REFRESH_TOKEN_REUSED")
+        );
         let status = world.refresh(&newest.refresh_token).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "SESSION_ENDED"));
         assert!(world.refresh(&other.refresh_token).await.is_ok());
@@ -70,7 +76,11 @@ async fn a_session_ends_after_thirty_days_however_often_it_is_refreshed() {
         let end = from_proto(&session.refresh_token_expire_time.unwrap()).unwrap();
         world.clock.advance(SESSION_LIFE_MS - 1);
         let last = world.refresh(&session.refresh_token).await.unwrap();
-        assert_eq!(from_proto(&last.access_token_expire_time.unwrap()).unwrap(), end, "nothing outlives the session");
+        assert_eq!(
+            from_proto(&last.access_token_expire_time.unwrap()).unwrap(),
+            end,
+            "nothing outlives the session"
+        );
         began.advance(1);
         let status = world.refresh(&last.refresh_token).await.unwrap_err();
         assert_eq!(reason(&status), "SESSION_ENDED");
@@ -100,7 +110,11 @@ async fn what_is_no_refresh_token_is_refused() {
         let session = world.register("ada@example.com").await.session.unwrap();
         for token in ["pmr_unknown", &session.access_token[..200], "x"] {
             let status = world.refresh(token).await.unwrap_err();
-            assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "SESSION_ENDED"), "{token}");
+            assert_eq!(
+                (status.code(), reason(&status).as_str()),
+                (Code::Unauthenticated, "SESSION_ENDED"),
+                "{token}"
+            );
         }
         assert_eq!(world.refresh(&session.access_token).await.unwrap_err().code(), Code::InvalidArgument);
     })

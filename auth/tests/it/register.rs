@@ -20,7 +20,13 @@ async fn a_new_user_is_signed_in_to_a_workspace_of_its_own() {
         assert_eq!(identity.workspace_id.to_string(), workspace.id);
         assert!(identity.may("posts.publish") && identity.role == "owner");
 
-        let me = world.auth.clone().get_me(with_token(GetMeRequest {}, &session.access_token)).await.unwrap().into_inner();
+        let me = world
+            .auth
+            .clone()
+            .get_me(with_token(GetMeRequest {}, &session.access_token))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(me.role(), Role::Owner);
         assert_eq!(me.permissions, identity.permissions);
         assert_eq!((me.user.unwrap(), me.workspace.unwrap()), (user, workspace));
@@ -41,7 +47,8 @@ async fn get_me_needs_a_token_and_a_membership() {
         })
         .unwrap();
         let session = made.session.unwrap();
-        let status = world.auth.clone().get_me(with_token(GetMeRequest {}, &session.access_token)).await.unwrap_err();
+        let status =
+            world.auth.clone().get_me(with_token(GetMeRequest {}, &session.access_token)).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "NOT_A_MEMBER"));
         let status = world.refresh(&session.refresh_token).await.unwrap_err();
         assert_eq!(reason(&status), "SESSION_ENDED");
@@ -63,7 +70,8 @@ async fn an_address_registers_once_whatever_its_case() {
 #[tokio::test]
 async fn repeating_a_request_answers_the_first_user_and_workspace() {
     each(async |world| {
-        let request = RegisterRequest { request_id: ids::new().to_string(), ..a_registration("ada@example.com") };
+        let request =
+            RegisterRequest { request_id: ids::new().to_string(), ..a_registration("ada@example.com") };
         let first = world.auth.clone().register(request.clone()).await.unwrap().into_inner();
         let again = world.auth.clone().register(request.clone()).await.unwrap().into_inner();
         assert_eq!((&again.user, &again.workspace), (&first.user, &first.workspace));
@@ -76,7 +84,10 @@ async fn repeating_a_request_answers_the_first_user_and_workspace() {
             RegisterRequest { workspace_display_name: "Other".to_owned(), ..request.clone() },
         ] {
             let status = world.auth.clone().register(other).await.unwrap_err();
-            assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["request_id".to_owned()]));
+            assert_eq!(
+                (status.code(), fields(&status)),
+                (Code::InvalidArgument, vec!["request_id".to_owned()])
+            );
         }
     })
     .await;
@@ -85,7 +96,8 @@ async fn repeating_a_request_answers_the_first_user_and_workspace() {
 #[tokio::test]
 async fn the_same_request_many_times_at_once_makes_one_user() {
     each(async |world| {
-        let request = RegisterRequest { request_id: ids::new().to_string(), ..a_registration("ada@example.com") };
+        let request =
+            RegisterRequest { request_id: ids::new().to_string(), ..a_registration("ada@example.com") };
         let calls = (0..6).map(|_| {
             let (mut auth, request) = (world.auth.clone(), request.clone());
             async move { auth.register(request).await.unwrap().into_inner().user.unwrap().id }
@@ -114,12 +126,18 @@ async fn bad_input_names_every_field() {
         };
         let status = world.auth.clone().register(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(fields(&status), ["email", "password", "display_name", "workspace_display_name", "request_id"]);
+        assert_eq!(
+            fields(&status),
+            ["email", "password", "display_name", "workspace_display_name", "request_id"]
+        );
 
         let empty = world.auth.clone().register(RegisterRequest::default()).await.unwrap_err();
         assert_eq!(fields(&empty), ["email", "password"]);
         let status = world.login_from("", "", "").await.unwrap_err();
-        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["email".into(), "password".into()]));
+        assert_eq!(
+            (status.code(), fields(&status)),
+            (Code::InvalidArgument, vec!["email".into(), "password".into()])
+        );
         let status = world.refresh("").await.unwrap_err();
         assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["refresh_token".into()]));
     })
@@ -156,8 +174,10 @@ async fn the_database_holds_no_secret_in_the_open() {
         })
         .unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        let stored: Vec<u8> =
-            rows.into_iter().flat_map(|(hash, successor)| [hash, successor.unwrap_or_default()].concat()).collect();
+        let stored: Vec<u8> = rows
+            .into_iter()
+            .flat_map(|(hash, successor)| [hash, successor.unwrap_or_default()].concat())
+            .collect();
         for secret in [&session.refresh_token, &next.refresh_token, &next.access_token] {
             assert!(!stored.windows(16).any(|seen| secret.as_bytes().windows(16).any(|part| part == seen)));
         }

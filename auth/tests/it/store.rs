@@ -46,7 +46,10 @@ async fn registers_all_or_nothing() {
         let ada = NewMember { request: Some(request), ..a_member("Ada@example.com") };
         assert_eq!(store.register(ada.clone()).await.unwrap(), Registered::Made);
         let found = store.member_by_email("ada@example.com").await.unwrap().unwrap();
-        assert_eq!((found.user.id, found.workspace.id, found.role), (ada.user.id, ada.workspace.id, Role::Owner));
+        assert_eq!(
+            (found.user.id, found.workspace.id, found.role),
+            (ada.user.id, ada.workspace.id, Role::Owner)
+        );
         assert_eq!(found.user.email, "Ada@example.com");
         assert_eq!(store.session_of(&ada.session.token).await.unwrap().unwrap().id, ada.session.id);
 
@@ -122,7 +125,11 @@ async fn does_not_rotate_a_token_of_another_session() {
         let crossed = an_exchange(&ada.session, bob.session.token);
         assert_eq!(store.rotate(crossed, 2_000).await.unwrap(), Rotation::Reused);
         let own = an_exchange(&bob.session, bob.session.token);
-        assert_eq!(store.rotate(own, 2_000).await.unwrap(), Rotation::Rotated, "the other session is untouched");
+        assert_eq!(
+            store.rotate(own, 2_000).await.unwrap(),
+            Rotation::Rotated,
+            "the other session is untouched"
+        );
     })
     .await;
 }

@@ -15,8 +15,8 @@ use postmesh_kit::{
     transport::Transport,
 };
 use postmesh_proto::auth::v1::{
-    GetKeySetRequest, LoginRequest, LoginResponse, RefreshRequest, RegisterRequest, RegisterResponse, Session,
-    auth_service_client::AuthServiceClient,
+    GetKeySetRequest, LoginRequest, LoginResponse, RefreshRequest, RegisterRequest, RegisterResponse,
+    Session, auth_service_client::AuthServiceClient,
 };
 use tonic::{Request, Status};
 
@@ -64,8 +64,14 @@ impl World {
         self.auth.clone().register(a_registration(email)).await.unwrap().into_inner()
     }
 
-    pub(crate) async fn login_from(&self, email: &str, password: &str, address: &str) -> Result<LoginResponse, Status> {
-        let mut request = Request::new(LoginRequest { email: email.to_owned(), password: password.to_owned() });
+    pub(crate) async fn login_from(
+        &self,
+        email: &str,
+        password: &str,
+        address: &str,
+    ) -> Result<LoginResponse, Status> {
+        let mut request =
+            Request::new(LoginRequest { email: email.to_owned(), password: password.to_owned() });
         if !address.is_empty() {
             request.metadata_mut().insert("x-forwarded-for", address.parse().unwrap());
         }
@@ -90,10 +96,8 @@ pub(crate) fn a_registration(email: &str) -> RegisterRequest {
 
 /// Runs a test against a service on each database.
 pub(crate) async fn each<F: AsyncFn(World)>(test: F) {
-    let (db, _folder) = testing::sqlite(MIGRATIONS).await;
-    test(World::start(db).await).await;
-    let (db, _schema) = testing::postgres(MIGRATIONS).await;
-    test(World::start(db).await).await;
+    let test = &test;
+    testing::each_database(MIGRATIONS, |db| async move { test(World::start(db).await).await }).await;
 }
 
 /// The stable reason in a status.
