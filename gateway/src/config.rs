@@ -69,8 +69,9 @@ impl Config {
     pub fn validate(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for origin in &self.allowed_origins {
-            let exact = url::Url::parse(origin)
-                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *origin);
+            let exact = url::Url::parse(origin).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *origin
+            });
             if !exact {
                 problems.push(format!(
                     "gateway.allowed_origins: `{origin}` is not an origin; write scheme, host and port only, such as https://app.example.com"
@@ -87,7 +88,12 @@ impl Config {
             ("user_rate", self.user_rate.into()),
             ("user_burst", self.user_burst.into()),
         ];
-        problems.extend(counts.iter().filter(|(_, n)| *n == 0).map(|(name, _)| format!("gateway.{name}: must be at least 1")));
+        problems.extend(
+            counts
+                .iter()
+                .filter(|(_, n)| *n == 0)
+                .map(|(name, _)| format!("gateway.{name}: must be at least 1")),
+        );
         problems
     }
 }
@@ -100,7 +106,9 @@ mod tests {
     fn reports_every_problem_at_once() {
         assert_eq!(Config::default().for_development().validate(), Vec::<String>::new());
         let bad = Config {
-            allowed_origins: ["*", "null", "https://a.example/", "https://a.example"].map(str::to_owned).into(),
+            allowed_origins: ["*", "null", "https://a.example/", "https://a.example"]
+                .map(str::to_owned)
+                .into(),
             max_in_flight: 0,
             ..Config::default()
         };

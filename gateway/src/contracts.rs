@@ -4,7 +4,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postmesh_kit::{rules::{Rule, Rules}, transport::Transport};
+use postmesh_kit::{
+    rules::{Rule, Rules},
+    transport::Transport,
+};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 /// One public rpc.

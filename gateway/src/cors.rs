@@ -10,7 +10,8 @@ use tonic::body::Body;
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, accept, idempotency-key, x-request-id, traceparent, \
                                grpc-timeout, x-grpc-web, x-user-agent";
-const RESPONSE_HEADERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, retry-after";
+const RESPONSE_HEADERS: &str =
+    "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, retry-after";
 /// How long a browser may remember a preflight, seconds.
 const MAX_AGE: &str = "7200";
 
@@ -40,7 +41,9 @@ impl Cors {
     pub(crate) fn origin<B>(&self, request: &Request<B>) -> Origin {
         let mut given = request.headers().get_all(header::ORIGIN).iter();
         let Some(origin) = given.next() else { return Origin::Own };
-        let Some(text) = origin.to_str().ok().filter(|_| given.next().is_none()) else { return Origin::Foreign };
+        let Some(text) = origin.to_str().ok().filter(|_| given.next().is_none()) else {
+            return Origin::Foreign;
+        };
         if self.allowed.contains(text) {
             return Origin::Allowed(origin.clone());
         }

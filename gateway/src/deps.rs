@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postmesh_kit::{cache::Cache, clock::Clock, identity::Verifier, lifecycle::Lifecycle, transport::Transport};
+use postmesh_kit::{
+    cache::Cache, clock::Clock, identity::Verifier, lifecycle::Lifecycle, transport::Transport,
+};
 use tokio::net::TcpListener;
 
 /// What the gateway is handed.

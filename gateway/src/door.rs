@@ -78,7 +78,13 @@ impl Door {
         response
     }
 
-    async fn admit(&self, request: Request<Body>, origin: &Origin, speech: Speech, address: IpAddr) -> Response<Body> {
+    async fn admit(
+        &self,
+        request: Request<Body>,
+        origin: &Origin,
+        speech: Speech,
+        address: IpAddr,
+    ) -> Response<Body> {
         let changes_nothing = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         if *origin == Origin::Foreign && !changes_nothing {
             return speech.refuse(&to_status(Refusal::ForeignOrigin));
@@ -117,11 +123,15 @@ impl Door {
         let upload = path.strip_prefix("/v1/uploads/").and_then(|rest| rest.strip_suffix("/content"));
         match (path.as_str(), upload, &self.uploads, &self.callback) {
             ("/openapi.json", ..) => match *request.method() {
-                Method::GET | Method::HEAD => encode::answer(StatusCode::OK, "application/json", self.openapi.clone()),
+                Method::GET | Method::HEAD => {
+                    encode::answer(StatusCode::OK, "application/json", self.openapi.clone())
+                }
                 _ => not_allowed("GET, HEAD"),
             },
             (_, Some(id), Some(uploads), _) if !id.contains('/') => match *request.method() {
-                Method::PUT => observed("/v1/uploads/{upload_id}/content", request, |r| uploads.receive(id, r)).await,
+                Method::PUT => {
+                    observed("/v1/uploads/{upload_id}/content", request, |r| uploads.receive(id, r)).await
+                }
                 _ => not_allowed("PUT"),
             },
             ("/oauth/callback", _, _, Some(callback)) => match *request.method() {
@@ -139,7 +149,8 @@ impl Door {
             return peer;
         }
         let said = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<IpAddr> = said.flat_map(|text| text.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        let hops: Vec<IpAddr> =
+            said.flat_map(|text| text.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
         hops.into_iter().rev().find(|hop| !self.trusted_proxies.contains(hop)).unwrap_or(peer)
     }
 }
@@ -162,7 +173,9 @@ impl Speech {
         }
         let mut response: Response<Body> = status.clone().into_http();
         if self == Self::GrpcWeb {
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc-web+proto"));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc-web+proto"));
         }
         response
     }
@@ -174,7 +187,8 @@ where
     Fut: Future<Output = Response<Body>> + 'd,
 {
     let id = request.extensions().get::<Visitor>().map(|visitor| visitor.request_id.clone());
-    let mut observation = Observation::begin(template.into(), id.unwrap_or_else(|| HeaderValue::from_static("none")));
+    let mut observation =
+        Observation::begin(template.into(), id.unwrap_or_else(|| HeaderValue::from_static("none")));
     let response = handle(request).await;
     observation.end(response.status().as_str());
     response
@@ -203,7 +217,10 @@ fn guard_against_browsers(headers: &mut HeaderMap) {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
     ];
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

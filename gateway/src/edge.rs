@@ -14,15 +14,8 @@ use std::{
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use postmesh_kit::{
-    clock::Clock,
-    identity::Verifier,
-    lifecycle::Lifecycle,
-    rules::Rule,
-    server::bearer,
-    status::to_status,
-    throttle::Throttle,
-    trace::Context,
-    transport::DEFAULT_DEADLINE,
+    clock::Clock, identity::Verifier, lifecycle::Lifecycle, rules::Rule, server::bearer, status::to_status,
+    throttle::Throttle, trace::Context, transport::DEFAULT_DEADLINE,
 };
 use tokio::{
     sync::Semaphore,
@@ -79,7 +72,8 @@ impl Edge {
             return answer;
         }
         let request_id = request.extensions().get::<Visitor>().map(|visitor| visitor.request_id.clone());
-        let begin = |name| Observation::begin(name, request_id.unwrap_or_else(|| HeaderValue::from_static("none")));
+        let begin =
+            |name| Observation::begin(name, request_id.unwrap_or_else(|| HeaderValue::from_static("none")));
         let Some(rpc) = self.0.contracts.get(path).cloned() else {
             let status = to_status(Refusal::UnknownMethod(path.to_owned()));
             begin("unknown".into()).end("Unimplemented");
@@ -156,7 +150,9 @@ impl Edge {
         };
         let answer = context.scope(async {
             match context.deadline {
-                Some(deadline) => timeout_at(deadline, call).await.unwrap_or_else(|_| Err(to_status(Refusal::TooLate))),
+                Some(deadline) => {
+                    timeout_at(deadline, call).await.unwrap_or_else(|_| Err(to_status(Refusal::TooLate)))
+                }
                 None => call.await,
             }
         });
@@ -198,15 +194,32 @@ fn inbound(given: &HeaderMap, visitor: Option<&Visitor>) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(given.len());
     for (name, value) in given {
         let text = name.as_str();
-        let claims = ["x-postmesh-", "x-forwarded-", "x-real-", "x-client-", "x-original-", "x-envoy-", "proxy-", "sec-", "cf-", "true-client-"];
+        let claims = [
+            "x-postmesh-",
+            "x-forwarded-",
+            "x-real-",
+            "x-client-",
+            "x-original-",
+            "x-envoy-",
+            "proxy-",
+            "sec-",
+            "cf-",
+            "true-client-",
+        ];
         let replaced = ["x-request-id", "grpc-timeout", "keep-alive"];
-        if !DROPPED.contains(name) && !claims.iter().any(|prefix| text.starts_with(prefix)) && !replaced.contains(&text) {
+        if !DROPPED.contains(name)
+            && !claims.iter().any(|prefix| text.starts_with(prefix))
+            && !replaced.contains(&text)
+        {
             kept.append(name.clone(), value.clone());
         }
     }
     if let Some(visitor) = visitor {
         let address = visitor.address.to_string();
-        kept.insert("x-forwarded-for", HeaderValue::try_from(address).expect("an address is valid in a header"));
+        kept.insert(
+            "x-forwarded-for",
+            HeaderValue::try_from(address).expect("an address is valid in a header"),
+        );
         kept.insert("x-request-id", visitor.request_id.clone());
     }
     kept

@@ -29,7 +29,9 @@ fn why(source: &io::Error, bind: SocketAddr) -> String {
         io::ErrorKind::AddrInUse => {
             format!("port {} is in use by another program; stop it or choose another port", bind.port())
         }
-        io::ErrorKind::PermissionDenied => format!("port {} may not be used by this user; choose one above 1023", bind.port()),
+        io::ErrorKind::PermissionDenied => {
+            format!("port {} may not be used by this user; choose one above 1023", bind.port())
+        }
         _ => source.to_string(),
     }
 }

@@ -68,7 +68,10 @@ impl http_body::Body for Sized {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Some(frame) = self.peeked.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -104,7 +107,12 @@ impl Watched {
     }
 
     /// Watches a stream; when `stopping` completes, its client is told to connect again.
-    pub(crate) fn stream(body: Body, observation: Observation, permit: OwnedSemaphorePermit, stopping: BoxFuture<'static, ()>) -> Self {
+    pub(crate) fn stream(
+        body: Body,
+        observation: Observation,
+        permit: OwnedSemaphorePermit,
+        stopping: BoxFuture<'static, ()>,
+    ) -> Self {
         Self { body, observation, _permit: Some(permit), stopping: Some(stopping), finished: false }
     }
 }
@@ -113,7 +121,10 @@ impl http_body::Body for Watched {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if self.finished {
             return Poll::Ready(None);
         }

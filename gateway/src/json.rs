@@ -52,7 +52,10 @@ impl Json {
     pub(crate) async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let request_id = request.extensions().get::<Visitor>().map(|visitor| visitor.request_id.clone());
         let begin = |method: &str| {
-            Observation::begin(method.into(), request_id.clone().unwrap_or_else(|| HeaderValue::from_static("none")))
+            Observation::begin(
+                method.into(),
+                request_id.clone().unwrap_or_else(|| HeaderValue::from_static("none")),
+            )
         };
         let (head, body) = request.into_parts();
         let (route, captures) = match self.routes.find(&head.method, head.uri.path()) {
@@ -61,18 +64,21 @@ impl Json {
                 begin("unknown").end("405");
                 let allowed = verbs.into_iter().collect::<Vec<_>>().join(", ");
                 let message = format!("{} is not answered here; use {allowed}", head.method);
-                let mut response = encode::failure_as(&Status::unimplemented(message), StatusCode::METHOD_NOT_ALLOWED);
+                let mut response =
+                    encode::failure_as(&Status::unimplemented(message), StatusCode::METHOD_NOT_ALLOWED);
                 let allowed = HeaderValue::try_from(allowed).expect("verbs and commas are valid in a header");
                 response.headers_mut().insert(header::ALLOW, allowed);
                 return response;
             }
             Found::Nothing => {
                 begin("unknown").end("404");
-                let message = format!("there is nothing at {}; /openapi.json lists every path", head.uri.path());
+                let message =
+                    format!("there is nothing at {}; /openapi.json lists every path", head.uri.path());
                 return encode::failure(&Status::not_found(message));
             }
         };
-        let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
+        let declared =
+            head.headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
         let body = match Limited::new(body, MESSAGE_BYTES).collect().await {
             Ok(whole) if declared.is_none_or(|length| length <= MESSAGE_BYTES) => whole.to_bytes(),
             Err(cause) if !cause.is::<LengthLimitError>() => {
@@ -95,7 +101,12 @@ impl Json {
         self.call(route, head, &message).await
     }
 
-    async fn call(&self, route: &Route, head: http::request::Parts, message: &DynamicMessage) -> Response<Body> {
+    async fn call(
+        &self,
+        route: &Route,
+        head: http::request::Parts,
+        message: &DynamicMessage,
+    ) -> Response<Body> {
         let names = Names::asked(&head.headers);
         let mut call = Request::new(Body::new(Full::new(frame(message))));
         *call.method_mut() = http::Method::POST;
@@ -103,7 +114,9 @@ impl Json {
         *call.headers_mut() = head.headers;
         *call.extensions_mut() = head.extensions;
         let headers = call.headers_mut();
-        for name in [header::CONTENT_LENGTH, header::ACCEPT, header::ACCEPT_ENCODING, header::CONTENT_ENCODING] {
+        for name in
+            [header::CONTENT_LENGTH, header::ACCEPT, header::ACCEPT_ENCODING, header::CONTENT_ENCODING]
+        {
             headers.remove(name);
         }
         // We read the answer ourselves, and not compressed.
@@ -120,10 +133,12 @@ impl Json {
             return stream::answer(answer.into_body(), output, names);
         }
         match unary(answer.into_body()).await {
-            Ok(bytes) => match DynamicMessage::decode(output, bytes).map(|message| encode::message(&message, names)) {
-                Ok(Ok(json)) => encode::answer(StatusCode::OK, "application/json", json),
-                _ => encode::failure(&to_status(Refusal::Garbled)),
-            },
+            Ok(bytes) => {
+                match DynamicMessage::decode(output, bytes).map(|message| encode::message(&message, names)) {
+                    Ok(Ok(json)) => encode::answer(StatusCode::OK, "application/json", json),
+                    _ => encode::failure(&to_status(Refusal::Garbled)),
+                }
+            }
             Err(status) => encode::failure(&status),
         }
     }

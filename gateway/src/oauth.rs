@@ -4,7 +4,9 @@
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use postmesh_kit::transport::Transport;
-use postmesh_proto::publisher::v1::{ReceiveAuthorizationRequest, account_service_client::AccountServiceClient};
+use postmesh_proto::publisher::v1::{
+    ReceiveAuthorizationRequest, account_service_client::AccountServiceClient,
+};
 use tonic::{Code, Status, body::Body};
 
 use crate::json::{encode, percent};
@@ -47,7 +49,11 @@ impl Callback {
                     let next = "Nothing was connected. You may close this window, and connect again whenever you like.";
                     page(StatusCode::OK, &format!("{network} did not give access"), next)
                 } else {
-                    page(StatusCode::OK, &format!("{network} gave access"), "You may close this window and go back to postmesh.")
+                    page(
+                        StatusCode::OK,
+                        &format!("{network} gave access"),
+                        "You may close this window and go back to postmesh.",
+                    )
                 }
             }
             Err(status) => refused(&status),
@@ -70,7 +76,10 @@ fn refused(status: &Status) -> Response<Body> {
         _ => page(
             StatusCode::BAD_REQUEST,
             "This attempt is no longer valid",
-            &format!("{}. Attempts are good once and for ten minutes: go to your accounts and connect again.", status.message()),
+            &format!(
+                "{}. Attempts are good once and for ten minutes: go to your accounts and connect again.",
+                status.message()
+            ),
         ),
     }
 }
@@ -87,7 +96,8 @@ fn location(return_path: &str, connection_id: &str) -> Option<String> {
     if !stays || !return_path.is_ascii() {
         return None;
     }
-    let (path, fragment) = return_path.split_once('#').map_or((return_path, None), |(path, f)| (path, Some(f)));
+    let (path, fragment) =
+        return_path.split_once('#').map_or((return_path, None), |(path, f)| (path, Some(f)));
     let joint = if path.contains('?') { '&' } else { '?' };
     let id: String = connection_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     let fragment = fragment.map(|f| format!("#{f}")).unwrap_or_default();
@@ -137,11 +147,36 @@ mod tests {
         assert_eq!(location("/accounts", "1-a").as_deref(), Some("/accounts?connection_id=1-a"));
         assert_eq!(location("/a?tab=2#top", "1").as_deref(), Some("/a?tab=2&connection_id=1#top"));
         let payloads = [
-            "", "accounts", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/%2fevil.example",
-            "/%2Fevil.example", "/%5cevil.example", "/%5Cevil.example", "https://evil.example", "http:evil.example",
-            "javascript:alert(1)", "data:text/html,x", "/\tevil", "/%09/evil.example", "/\n/evil.example", "/%0d%0aset-cookie:x",
-            " /accounts", "%2f%2fevil.example", "@evil.example", "evil.example/", ".//evil", "?next=//evil", "#//evil",
-            "/\u{2028}x", "/%", "/\r", "/ü", "mailto:a@b",
+            "",
+            "accounts",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/%2fevil.example",
+            "/%2Fevil.example",
+            "/%5cevil.example",
+            "/%5Cevil.example",
+            "https://evil.example",
+            "http:evil.example",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/\tevil",
+            "/%09/evil.example",
+            "/\n/evil.example",
+            "/%0d%0aset-cookie:x",
+            " /accounts",
+            "%2f%2fevil.example",
+            "@evil.example",
+            "evil.example/",
+            ".//evil",
+            "?next=//evil",
+            "#//evil",
+            "/\u{2028}x",
+            "/%",
+            "/\r",
+            "/ü",
+            "mailto:a@b",
         ];
         for payload in payloads {
             assert_eq!(location(payload, "1"), None, "{payload:?}");

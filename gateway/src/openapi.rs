@@ -28,7 +28,10 @@ pub(crate) fn document(routes: &Routes) -> Json {
         paths.entry(path_of(route)).or_default().insert(verb, operation(route, &mut schemas));
     }
     paths.entry("/v1/uploads/{upload_id}/content".to_owned()).or_default().insert("put".to_owned(), upload());
-    let tags: Vec<_> = tags.into_iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
+    let tags: Vec<_> = tags
+        .into_iter()
+        .map(|(name, description)| json!({ "name": name, "description": description }))
+        .collect();
     let mut components = schemas.into_json();
     components.insert("Error".to_owned(), error());
     json!({
@@ -114,15 +117,23 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Json {
         Body::Field(field) => Some(schemas.of_field(field)),
     };
     if let (Some(schema), Some(object)) = (body, operation.as_object_mut()) {
-        object.insert("requestBody".to_owned(), json!({ "required": true, "content": { "application/json": { "schema": schema } } }));
+        object.insert(
+            "requestBody".to_owned(),
+            json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
+        );
     }
     operation
 }
 
 /// The request message; where the path carries some of its fields, those are left out.
 fn body_schema(route: &Route, input: &MessageDescriptor, schemas: &mut Schemas) -> Json {
-    let in_path: Vec<&str> = route.template.variables.iter().map(|variable| variable.field.as_str()).collect();
-    if in_path.is_empty() { schemas.reference(input) } else { schemas.object(input, |field| !in_path.contains(&field.name())) }
+    let in_path: Vec<&str> =
+        route.template.variables.iter().map(|variable| variable.field.as_str()).collect();
+    if in_path.is_empty() {
+        schemas.reference(input)
+    } else {
+        schemas.object(input, |field| !in_path.contains(&field.name()))
+    }
 }
 
 fn query_parameters(
@@ -149,7 +160,8 @@ fn query_parameters(
                 }
             }
             _ => {
-                let names: Vec<_> = above.iter().chain([&field]).map(|field| field.json_name().to_owned()).collect();
+                let names: Vec<_> =
+                    above.iter().chain([&field]).map(|field| field.json_name().to_owned()).collect();
                 out.push(json!({
                     "name": names.join("."), "in": "query", "required": false,
                     "description": comment(&desc.parent_file(), field.path()),

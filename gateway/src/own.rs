@@ -8,9 +8,13 @@ use tonic_health::server::HealthReporter;
 use crate::{contracts::Contracts, error::Error};
 
 /// Health always, reflection when asked for. The reporter turns the health when the gateway stops.
-pub(crate) async fn routes(contracts: &Contracts, reflection: bool) -> Result<(Routes, HealthReporter), Error> {
+pub(crate) async fn routes(
+    contracts: &Contracts,
+    reflection: bool,
+) -> Result<(Routes, HealthReporter), Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let mut services: Vec<_> = contracts.all().iter().map(|rpc| rpc.method.parent_service().full_name().to_owned()).collect();
+    let mut services: Vec<_> =
+        contracts.all().iter().map(|rpc| rpc.method.parent_service().full_name().to_owned()).collect();
     services.dedup();
     for service in services {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;

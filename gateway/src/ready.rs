@@ -7,7 +7,9 @@ use postmesh_kit::{health::Health, transport::Transport};
 use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::{Code, body::Body};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::json::encode;
 
@@ -39,7 +41,8 @@ impl Ready {
                 let services = self.health.run().await;
                 let ready = services.values().all(Result::is_ok);
                 let state = |outcome: Result<(), String>| outcome.err().unwrap_or_else(|| "ok".to_owned());
-                let services: HashMap<_, _> = services.into_iter().map(|(name, outcome)| (name, state(outcome))).collect();
+                let services: HashMap<_, _> =
+                    services.into_iter().map(|(name, outcome)| (name, state(outcome))).collect();
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 let body = json!({ "ready": ready, "services": services }).to_string();
                 *last = Some((Instant::now(), status, body.clone()));

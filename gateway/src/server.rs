@@ -51,7 +51,12 @@ pub(crate) async fn serve(listener: TcpListener, door: Arc<Door>, connections: u
 
 fn builder(life: &Lifecycle) -> Builder<Tracked> {
     let mut builder = Builder::new(Tracked(life.clone()));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_buf_size(HEADERS).max_headers(100);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .max_buf_size(HEADERS)
+        .max_headers(100);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -8,7 +8,9 @@ use futures::{Stream, StreamExt as _, stream};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use postmesh_kit::transport::Transport;
-use postmesh_proto::media::v1::{UploadTicket, WriteUploadRequest, media_service_client::MediaServiceClient, write_upload_request::Part};
+use postmesh_proto::media::v1::{
+    UploadTicket, WriteUploadRequest, media_service_client::MediaServiceClient, write_upload_request::Part,
+};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
@@ -24,7 +26,7 @@ const CHUNK: usize = 512 * 1024;
 /// A client that sends nothing for so long has gone.
 const SILENCE: Duration = Duration::from_secs(30);
 /// A whole upload takes no longer.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 /// Answers `PUT /v1/uploads/{upload_id}/content?token=…`.
 pub(crate) struct Uploads {
@@ -43,7 +45,8 @@ impl Uploads {
         let token = percent::query(request.uri().query().unwrap_or_default())
             .find_map(|(key, value)| (key.as_deref() == Some("token")).then_some(value?))
             .unwrap_or_default();
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+        let length =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
         match length {
             None => {
                 let why = "the size must be known: send a content-length, not a chunked body";

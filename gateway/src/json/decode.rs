@@ -5,13 +5,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use base64::{Engine as _, alphabet, engine::general_purpose::GeneralPurposeConfig, engine::{DecodePaddingMode, GeneralPurpose}};
+use base64::{
+    Engine as _, alphabet,
+    engine::general_purpose::GeneralPurposeConfig,
+    engine::{DecodePaddingMode, GeneralPurpose},
+};
 use postmesh_kit::status::Violations;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use serde_json::Value as Json;
 
 /// Reads a message. `path` is where it stands in the request, empty for the request itself.
-pub(crate) fn message(desc: &MessageDescriptor, json: &Json, path: &str, bad: &mut Violations) -> Option<DynamicMessage> {
+pub(crate) fn message(
+    desc: &MessageDescriptor,
+    json: &Json,
+    path: &str,
+    bad: &mut Violations,
+) -> Option<DynamicMessage> {
     if desc.full_name().starts_with("google.protobuf.") {
         return well_known(desc, json, path, bad);
     }
@@ -44,7 +53,12 @@ pub(crate) fn message(desc: &MessageDescriptor, json: &Json, path: &str, bad: &m
 }
 
 /// Reads the value of one field, list and map included.
-pub(crate) fn field_value(field: &FieldDescriptor, json: &Json, path: &str, bad: &mut Violations) -> Option<Value> {
+pub(crate) fn field_value(
+    field: &FieldDescriptor,
+    json: &Json,
+    path: &str,
+    bad: &mut Violations,
+) -> Option<Value> {
     if field.is_map() {
         map(field, json, path, bad)
     } else if field.is_list() {
@@ -123,22 +137,30 @@ fn scalar(kind: &Kind, json: &Json) -> Result<Value, String> {
     let wrong = |wanted: &str| format!("must be {wanted}, not {}", kind_of(json));
     match kind {
         Kind::Bool => json.as_bool().map(Value::Bool).ok_or_else(|| wrong("true or false")),
-        Kind::String => json.as_str().map(|text| Value::String(text.to_owned())).ok_or_else(|| wrong("a text")),
+        Kind::String => {
+            json.as_str().map(|text| Value::String(text.to_owned())).ok_or_else(|| wrong("a text"))
+        }
         Kind::Bytes => {
             let text = json.as_str().ok_or_else(|| wrong("base64 text"))?;
             bytes(text).map(|bytes| Value::Bytes(bytes.into())).ok_or_else(|| "must be base64".to_owned())
         }
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => whole(json, i32::MIN.into(), i32::MAX.into()).map(|n| Value::I32(n as i32)),
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => whole(json, i64::MIN.into(), i64::MAX.into()).map(|n| Value::I64(n as i64)),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
+            whole(json, i32::MIN.into(), i32::MAX.into()).map(|n| Value::I32(n as i32))
+        }
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
+            whole(json, i64::MIN.into(), i64::MAX.into()).map(|n| Value::I64(n as i64))
+        }
         Kind::Uint32 | Kind::Fixed32 => whole(json, 0, u32::MAX.into()).map(|n| Value::U32(n as u32)),
         Kind::Uint64 | Kind::Fixed64 => whole(json, 0, u64::MAX.into()).map(|n| Value::U64(n as u64)),
         Kind::Float => real(json).map(|n| Value::F32(n as f32)),
         Kind::Double => real(json).map(Value::F64),
         Kind::Enum(desc) => match json {
-            Json::String(name) => desc.get_value_by_name(name).map(|value| Value::EnumNumber(value.number())).ok_or_else(|| {
-                let names: Vec<_> = desc.values().map(|value| value.name().to_owned()).collect();
-                format!("must be one of {}", names.join(", "))
-            }),
+            Json::String(name) => {
+                desc.get_value_by_name(name).map(|value| Value::EnumNumber(value.number())).ok_or_else(|| {
+                    let names: Vec<_> = desc.values().map(|value| value.name().to_owned()).collect();
+                    format!("must be one of {}", names.join(", "))
+                })
+            }
             _ => whole(json, i32::MIN.into(), i32::MAX.into()).map(|n| Value::EnumNumber(n as i32)),
         },
         Kind::Message(_) => Err("must be an object".to_owned()),
@@ -156,7 +178,11 @@ fn whole(json: &Json, least: i128, most: i128) -> Result<i128, String> {
         _ => None,
     };
     let number = number.ok_or_else(|| format!("must be a whole number, not {}", kind_of(json)))?;
-    if (least..=most).contains(&number) { Ok(number) } else { Err(format!("must lie between {least} and {most}")) }
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("must lie between {least} and {most}"))
+    }
 }
 
 fn real(json: &Json) -> Result<f64, String> {
@@ -175,12 +201,18 @@ fn real(json: &Json) -> Result<f64, String> {
 
 /// Both alphabets, padded or not, as the JSON mapping asks of a reader.
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let alphabet = if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
     GeneralPurpose::new(alphabet, LENIENT).decode(text).ok()
 }
 
-fn well_known(desc: &MessageDescriptor, json: &Json, path: &str, bad: &mut Violations) -> Option<DynamicMessage> {
+fn well_known(
+    desc: &MessageDescriptor,
+    json: &Json,
+    path: &str,
+    bad: &mut Violations,
+) -> Option<DynamicMessage> {
     match DynamicMessage::deserialize(desc.clone(), json) {
         Ok(message) => Some(message),
         Err(cause) => {
@@ -281,7 +313,8 @@ mod tests {
 
     #[test]
     fn keeps_numbers_in_their_range() {
-        let bad = read("postmesh.media.v1.ListMediaRequest", &json!({ "pageSize": 4_000_000_000_u32 })).unwrap_err();
+        let bad = read("postmesh.media.v1.ListMediaRequest", &json!({ "pageSize": 4_000_000_000_u32 }))
+            .unwrap_err();
         assert_eq!(bad[0].1, "must lie between -2147483648 and 2147483647");
         let bad = read("postmesh.media.v1.ListMediaRequest", &json!({ "pageSize": 1.5 })).unwrap_err();
         assert_eq!(bad[0].1, "must be a whole number, not a number");

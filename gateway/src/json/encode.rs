@@ -66,7 +66,11 @@ pub(crate) fn failure_as(status: &Status, http: StatusCode) -> Response<Body> {
 }
 
 /// A whole answer.
-pub(crate) fn answer(http: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
+pub(crate) fn answer(
+    http: StatusCode,
+    content_type: &'static str,
+    body: impl Into<bytes::Bytes>,
+) -> Response<Body> {
     let body = http_body_util::Full::new(body.into());
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = http;
@@ -125,7 +129,8 @@ static DETAILS: LazyLock<DescriptorPool> = LazyLock::new(|| {
 
 fn detail(any: &prost_types::Any) -> Json {
     let name = any.type_url.rsplit('/').next().unwrap_or_default();
-    let known = DETAILS.get_message_by_name(name).or_else(|| postmesh_proto::pool().get_message_by_name(name));
+    let known =
+        DETAILS.get_message_by_name(name).or_else(|| postmesh_proto::pool().get_message_by_name(name));
     let message = known.and_then(|desc| DynamicMessage::decode(desc, any.value.as_slice()).ok());
     let mut json = match message.and_then(|message| serde_json::to_value(message).ok()) {
         Some(Json::Object(object)) => object,

@@ -9,8 +9,7 @@ use postmesh_kit::status::{FieldViolation, Violations};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 
 use super::{
-    decode,
-    percent,
+    decode, percent,
     routes::{Body, Route, resolve},
     template::Capture,
 };
@@ -50,8 +49,14 @@ pub(crate) fn read(
 fn from_body(route: &Route, body: &[u8], bad: &mut Violations) -> Option<DynamicMessage> {
     let input = route.rpc.method.input();
     if route.body == Body::None {
-        if !body.iter().all(u8::is_ascii_whitespace) && parse(body).is_none_or(|json| json != serde_json::json!({})) {
-            bad.add("body", "UNEXPECTED_BODY", format!("{} {} takes no body; use the query", route.verb, route.path));
+        if !body.iter().all(u8::is_ascii_whitespace)
+            && parse(body).is_none_or(|json| json != serde_json::json!({}))
+        {
+            bad.add(
+                "body",
+                "UNEXPECTED_BODY",
+                format!("{} {} takes no body; use the query", route.verb, route.path),
+            );
         }
         return None;
     }
@@ -107,12 +112,21 @@ fn from_query(route: &Route, query: &str, message: &mut DynamicMessage, bad: &mu
         let in_path = route.template.variables.iter().any(|variable| variable.field == path);
         let in_body = matches!(&route.body, Body::Field(body) if fields.first() == Some(body));
         if in_path || in_body {
-            bad.add(path, "GIVEN_TWICE", if in_path { "belongs into the path" } else { "belongs into the body" });
+            bad.add(
+                path,
+                "GIVEN_TWICE",
+                if in_path { "belongs into the path" } else { "belongs into the body" },
+            );
         } else if field.is_map() || is_plain_message(field) {
-            bad.add(path, "WRONG_TYPE", "cannot be given in a query as a whole; name its fields, joined by dots");
+            bad.add(
+                path,
+                "WRONG_TYPE",
+                "cannot be given in a query as a whole; name its fields, joined by dots",
+            );
         } else if field.is_list() {
             let texts = texts.iter().enumerate();
-            let values = texts.filter_map(|(i, text)| decode::from_text(&field.kind(), text, &format!("{path}[{i}]"), bad));
+            let values = texts
+                .filter_map(|(i, text)| decode::from_text(&field.kind(), text, &format!("{path}[{i}]"), bad));
             let values = Value::List(values.collect());
             holder(message, &fields).set_field(field, values);
         } else if texts.len() > 1 {

@@ -53,6 +53,9 @@ mod tests {
             assert_eq!(decode(broken), None, "{broken}");
         }
         let pairs: Vec<_> = query("a=1+2&b&&c=%26").map(|(k, v)| (k.unwrap(), v.unwrap())).collect();
-        assert_eq!(pairs, [("a".into(), "1 2".into()), ("b".into(), String::new()), ("c".into(), "&".into())]);
+        assert_eq!(
+            pairs,
+            [("a".into(), "1 2".into()), ("b".into(), String::new()), ("c".into(), "&".into())]
+        );
     }
 }

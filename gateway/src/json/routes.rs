@@ -6,7 +6,10 @@ use http::Method;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 
 use super::template::{Capture, Malformed, Template};
-use crate::{contracts::{Contracts, Rpc}, error::Error};
+use crate::{
+    contracts::{Contracts, Rpc},
+    error::Error,
+};
 
 /// One way to call an rpc over HTTP.
 #[derive(Debug)]
@@ -98,21 +101,25 @@ impl Routes {
 }
 
 fn route(rpc: &Arc<Rpc>, rule: &DynamicMessage) -> Result<Route, String> {
-    let text = |name: &str| rule.get_field_by_name(name).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let text = |name: &str| {
+        rule.get_field_by_name(name).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    };
     let named = ["get", "put", "post", "delete", "patch"];
-    let (verb, path) = match named.iter().map(|name| (*name, text(name))).find(|(_, path)| !path.is_empty()) {
-        Some((name, path)) => (name.to_uppercase(), path),
-        None => {
-            let custom = rule.get_field_by_name("custom").and_then(|v| v.as_message().cloned()).ok_or("the route has no path")?;
-            let text = |name: &str| custom.get_field_by_name(name).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-            (text("kind"), text("path"))
-        }
+    let plain = named.iter().map(|name| (*name, text(name))).find(|(_, path)| !path.is_empty());
+    let (verb, path) = if let Some((name, path)) = plain {
+        (name.to_uppercase(), path)
+    } else {
+        let custom = rule.get_field_by_name("custom").and_then(|v| v.as_message().cloned());
+        let custom = custom.ok_or("the route has no path")?;
+        let text = |name: &str| custom.get_field_by_name(name).and_then(|v| v.as_str().map(str::to_owned));
+        (text("kind").unwrap_or_default(), text("path").unwrap_or_default())
     };
     let verb = Method::from_bytes(verb.as_bytes()).map_err(|_| format!("`{verb}` is no HTTP verb"))?;
     let template = Template::parse(&path).map_err(|malformed: Malformed| malformed.to_string())?;
     let input = rpc.method.input();
     for variable in &template.variables {
-        let fields = resolve(&input, &variable.field).ok_or_else(|| format!("{path}: there is no field {}", variable.field))?;
+        let fields = resolve(&input, &variable.field)
+            .ok_or_else(|| format!("{path}: there is no field {}", variable.field))?;
         if fields.last().is_none_or(|field| field.is_list() || field.is_map()) {
             return Err(format!("{path}: the field {} cannot stand in a path", variable.field));
         }
@@ -120,7 +127,9 @@ fn route(rpc: &Arc<Rpc>, rule: &DynamicMessage) -> Result<Route, String> {
     let body = match text("body").as_str() {
         "" => Body::None,
         "*" => Body::Whole,
-        name => Body::Field(input.get_field_by_name(name).ok_or_else(|| format!("{path}: there is no field {name}"))?),
+        name => Body::Field(
+            input.get_field_by_name(name).ok_or_else(|| format!("{path}: there is no field {name}"))?,
+        ),
     };
     Ok(Route { verb, path, template, body, rpc: rpc.clone() })
 }
@@ -132,7 +141,11 @@ pub(crate) fn resolve(desc: &MessageDescriptor, path: &str) -> Option<Vec<FieldD
     for name in path.split('.') {
         let field = super::decode::field_named(&desc?, name)?;
         desc = match field.kind() {
-            Kind::Message(inner) if !field.is_list() && !field.is_map() && !inner.full_name().starts_with("google.protobuf.") => {
+            Kind::Message(inner)
+                if !field.is_list()
+                    && !field.is_map()
+                    && !inner.full_name().starts_with("google.protobuf.") =>
+            {
                 Some(inner)
             }
             _ => None,

@@ -49,13 +49,17 @@ impl Template {
         let malformed = |why| Malformed { template: text.to_owned(), why };
         let rest = text.strip_prefix('/').ok_or_else(|| malformed("it must begin with a slash"))?;
         let (path, verb) = match rest.rfind(':') {
-            Some(colon) if !rest[colon..].contains(['/', '}']) => (&rest[..colon], Some(rest[colon + 1..].to_owned())),
+            Some(colon) if !rest[colon..].contains(['/', '}']) => {
+                (&rest[..colon], Some(rest[colon + 1..].to_owned()))
+            }
             _ => (rest, None),
         };
         let mut template = Self { segments: Vec::new(), verb, variables: Vec::new() };
         for part in outer_segments(path) {
             let Some(inner) = part.strip_prefix('{') else {
-                template.segments.push(segment(part).ok_or_else(|| malformed("a segment is empty or holds a brace"))?);
+                template
+                    .segments
+                    .push(segment(part).ok_or_else(|| malformed("a segment is empty or holds a brace"))?);
                 continue;
             };
             let inner = inner.strip_suffix('}').ok_or_else(|| malformed("a brace is not closed"))?;
@@ -65,7 +69,9 @@ impl Template {
             }
             let start = template.segments.len();
             for part in pattern.split('/') {
-                template.segments.push(segment(part).ok_or_else(|| malformed("a variable's pattern is malformed"))?);
+                template
+                    .segments
+                    .push(segment(part).ok_or_else(|| malformed("a variable's pattern is malformed"))?);
             }
             let end = template.segments.len();
             template.variables.push(Variable { field: field.to_owned(), start, end });
@@ -92,7 +98,12 @@ impl Template {
             Segment::Literal(literal) => percent::decode(given).is_some_and(|given| given == *literal),
             Segment::One | Segment::Rest => !given.is_empty(),
         });
-        fits.then(|| self.variables.iter().map(|variable| (variable.field.as_str(), self.capture(variable, &given))).collect())
+        fits.then(|| {
+            self.variables
+                .iter()
+                .map(|variable| (variable.field.as_str(), self.capture(variable, &given)))
+                .collect()
+        })
     }
 
     fn capture(&self, variable: &Variable, given: &[&str]) -> Option<String> {
@@ -151,24 +162,30 @@ mod tests {
         Some(found.into_iter().map(|(field, value)| (field.to_owned(), value)).collect())
     }
 
-    fn one(field: &str, value: &str) -> Option<Vec<(String, Option<String>)>> {
-        Some(vec![(field.to_owned(), Some(value.to_owned()))])
+    fn one(field: &str, value: &str) -> Vec<(String, Option<String>)> {
+        vec![(field.to_owned(), Some(value.to_owned()))]
     }
 
     #[test]
     fn matches_every_form_of_template() {
         assert_eq!(captures("/v1/me", "/v1/me"), Some(vec![]));
         assert_eq!(captures("/v1/me", "/v1/me/"), None);
-        assert_eq!(captures("/v1/posts/{post_id}", "/v1/posts/a%2Fb%20c"), one("post_id", "a/b c"));
+        assert_eq!(captures("/v1/posts/{post_id}", "/v1/posts/a%2Fb%20c"), Some(one("post_id", "a/b c")));
         assert_eq!(captures("/v1/posts/{post_id}", "/v1/posts/"), None);
-        assert_eq!(captures("/v1/posts/{post_id}:cancel", "/v1/posts/7:cancel"), one("post_id", "7"));
+        assert_eq!(captures("/v1/posts/{post_id}:cancel", "/v1/posts/7:cancel"), Some(one("post_id", "7")));
         assert_eq!(captures("/v1/posts/{post_id}:cancel", "/v1/posts/7"), None);
         assert_eq!(captures("/v1/posts:watch", "/v1/posts:watch"), Some(vec![]));
-        assert_eq!(captures("/v1/{post.id}", "/v1/7"), one("post.id", "7"));
-        assert_eq!(captures("/v1/{name=shelves/*}/books", "/v1/shelves/7/books"), one("name", "shelves/7"));
+        assert_eq!(captures("/v1/{post.id}", "/v1/7"), Some(one("post.id", "7")));
+        assert_eq!(
+            captures("/v1/{name=shelves/*}/books", "/v1/shelves/7/books"),
+            Some(one("name", "shelves/7"))
+        );
         assert_eq!(captures("/v1/{name=shelves/*}/books", "/v1/boxes/7/books"), None);
-        assert_eq!(captures("/v1/{name=files/**}", "/v1/files/a/b%2Fc"), one("name", "files/a/b%2Fc"));
-        assert_eq!(captures("/v1/posts/{post_id}", "/v1/posts/%ff"), Some(vec![("post_id".to_owned(), None)]));
+        assert_eq!(captures("/v1/{name=files/**}", "/v1/files/a/b%2Fc"), Some(one("name", "files/a/b%2Fc")));
+        assert_eq!(
+            captures("/v1/posts/{post_id}", "/v1/posts/%ff"),
+            Some(vec![("post_id".to_owned(), None)])
+        );
     }
 
     #[test]

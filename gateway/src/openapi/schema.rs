@@ -30,7 +30,11 @@ impl Schemas {
     }
 
     /// The schema of a message with some of its fields.
-    pub(crate) fn object(&mut self, desc: &MessageDescriptor, keep: impl Fn(&FieldDescriptor) -> bool) -> Json {
+    pub(crate) fn object(
+        &mut self,
+        desc: &MessageDescriptor,
+        keep: impl Fn(&FieldDescriptor) -> bool,
+    ) -> Json {
         let mut properties = Map::new();
         for field in desc.fields().filter(keep) {
             let mut schema = self.of_field(&field);
@@ -76,10 +80,15 @@ impl Schemas {
                 let values: Vec<_> = desc.values().map(|value| value.name().to_owned()).collect();
                 let meanings: Vec<_> = desc
                     .values()
-                    .map(|value| format!("- `{}`: {}", value.name(), comment(&desc.parent_file(), value.path())))
+                    .map(|value| {
+                        format!("- `{}`: {}", value.name(), comment(&desc.parent_file(), value.path()))
+                    })
                     .collect();
-                let description = format!("{}\n\n{}", comment(&desc.parent_file(), desc.path()), meanings.join("\n"));
-                self.0.entry(name.clone()).or_insert_with(|| json!({ "type": "string", "enum": values, "description": description }));
+                let description =
+                    format!("{}\n\n{}", comment(&desc.parent_file(), desc.path()), meanings.join("\n"));
+                self.0.entry(name.clone()).or_insert_with(
+                    || json!({ "type": "string", "enum": values, "description": description }),
+                );
                 json!({ "$ref": format!("#/components/schemas/{name}") })
             }
             Kind::Message(desc) => self.reference(desc),
@@ -91,15 +100,18 @@ fn well_known(desc: &MessageDescriptor) -> Option<Json> {
     Some(match desc.full_name() {
         "google.protobuf.Timestamp" => json!({ "type": "string", "format": "date-time" }),
         "google.protobuf.Duration" => json!({ "type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?s$" }),
-        "google.protobuf.FieldMask" => json!({ "type": "string" }),
-        "google.protobuf.Struct" | "google.protobuf.Any" | "google.protobuf.Empty" => json!({ "type": "object" }),
+        "google.protobuf.Struct" | "google.protobuf.Any" | "google.protobuf.Empty" => {
+            json!({ "type": "object" })
+        }
         "google.protobuf.Value" => json!({}),
         "google.protobuf.ListValue" => json!({ "type": "array", "items": {} }),
-        "google.protobuf.StringValue" => json!({ "type": "string" }),
         "google.protobuf.BytesValue" => json!({ "type": "string", "contentEncoding": "base64" }),
         "google.protobuf.BoolValue" => json!({ "type": "boolean" }),
         "google.protobuf.Int32Value" | "google.protobuf.UInt32Value" => json!({ "type": "integer" }),
-        "google.protobuf.Int64Value" | "google.protobuf.UInt64Value" => json!({ "type": "string" }),
+        "google.protobuf.FieldMask"
+        | "google.protobuf.StringValue"
+        | "google.protobuf.Int64Value"
+        | "google.protobuf.UInt64Value" => json!({ "type": "string" }),
         "google.protobuf.FloatValue" | "google.protobuf.DoubleValue" => json!({ "type": "number" }),
         _ => return None,
     })

@@ -8,7 +8,10 @@ const ALLOWED: &str = "https://app.example.com";
 
 #[tokio::test]
 async fn only_exact_origins_may_read() {
-    let world = world_with(Config { allowed_origins: vec![ALLOWED.to_owned()], ..Config::default() }.for_development()).await;
+    let world = world_with(
+        Config { allowed_origins: vec![ALLOWED.to_owned()], ..Config::default() }.for_development(),
+    )
+    .await;
     let own = world.url.clone();
     let table = [
         (ALLOWED, 204),
@@ -33,7 +36,8 @@ async fn only_exact_origins_may_read() {
         let response = preflight.send().await.unwrap();
         assert_eq!(response.status().as_u16(), expected, "{origin}");
         assert_eq!(response.headers()["vary"], "origin", "{origin}");
-        let named = response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+        let named =
+            response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
         let by_list = expected == 204 && origin != own;
         assert_eq!(named, by_list.then_some(origin), "{origin}");
 
@@ -42,7 +46,7 @@ async fn only_exact_origins_may_read() {
         let exposed = post.headers().get("access-control-expose-headers").is_some();
         assert_eq!(exposed, by_list, "{origin}");
     }
-    assert_eq!(world.seen.count(), 6, "each allowed origin's call was answered by the service, twice refused by none");
+    assert_eq!(world.seen.count(), 3, "only the calls of allowed origins reached the service");
 }
 
 #[tokio::test]

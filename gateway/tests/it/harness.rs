@@ -4,10 +4,15 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use postmesh_gateway::{Config, Deps};
-use postmesh_kit::{cache::Cache, lifecycle::Lifecycle, testing::{FakeClock, Tokens, serve}};
+use postmesh_kit::{
+    cache::Cache,
+    lifecycle::Lifecycle,
+    testing::{FakeClock, Tokens, serve},
+};
 use postmesh_proto::{
     auth::v1::auth_service_server::AuthServiceServer, media::v1::media_service_server::MediaServiceServer,
-    publisher::v1::account_service_server::AccountServiceServer, scheduler::v1::post_service_server::PostServiceServer,
+    publisher::v1::account_service_server::AccountServiceServer,
+    scheduler::v1::post_service_server::PostServiceServer,
 };
 use prost::Message;
 use serde_json::Value as Json;
@@ -16,7 +21,8 @@ use uuid::Uuid;
 
 use crate::services::{Accounts, Auth, Media, Posts, Seen};
 
-pub(crate) const EVERY_PERMISSION: &[&str] = &["posts.read", "posts.write", "posts.publish", "media.write", "accounts.write"];
+pub(crate) const EVERY_PERMISSION: &[&str] =
+    &["posts.read", "posts.write", "posts.publish", "media.write", "accounts.write"];
 
 pub(crate) struct World {
     pub(crate) url: String,
@@ -39,7 +45,10 @@ pub(crate) async fn world_with(config: Config) -> World {
         ("postmesh.auth.v1".to_owned(), behind(Routes::new(AuthServiceServer::new(Auth(seen.clone()))))),
         ("postmesh.media.v1".to_owned(), behind(Routes::new(MediaServiceServer::new(Media)))),
         ("postmesh.publisher.v1".to_owned(), behind(Routes::new(AccountServiceServer::new(Accounts)))),
-        ("postmesh.scheduler.v1".to_owned(), behind(Routes::new(PostServiceServer::new(Posts(seen.clone()))))),
+        (
+            "postmesh.scheduler.v1".to_owned(),
+            behind(Routes::new(PostServiceServer::new(Posts(seen.clone())))),
+        ),
     ]);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let deps = Deps {
@@ -57,7 +66,11 @@ pub(crate) async fn world_with(config: Config) -> World {
 #[expect(clippy::disallowed_methods, reason = "the test speaks to its own gateway on loopback")]
 fn http_client() -> reqwest::Client {
     postmesh_kit::tls::install_crypto();
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(20)).build().unwrap()
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
 }
 
 impl World {
@@ -84,7 +97,10 @@ impl World {
 
     /// A gRPC-web call by hand: one request message, all frames of the answer.
     pub(crate) async fn web<M: Message>(&self, path: &str, message: &M, token: Option<&str>) -> WebAnswer {
-        let mut request = self.http.post(format!("{}{path}", self.url)).header("content-type", "application/grpc-web+proto");
+        let mut request = self
+            .http
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/grpc-web+proto");
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -116,8 +132,10 @@ pub(crate) struct WebAnswer {
 impl WebAnswer {
     pub(crate) fn read(status: u16, headers: reqwest::header::HeaderMap, mut body: Bytes) -> Self {
         let mut messages = Vec::new();
-        let mut trailers: HashMap<String, String> =
-            headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned())).collect();
+        let mut trailers: HashMap<String, String> = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
         while body.len() >= 5 {
             let head = body.split_to(5);
             let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;

@@ -39,7 +39,9 @@ async fn a_port_in_use_is_named_with_its_setting() {
 #[tokio::test]
 async fn wrong_settings_are_reported_together() {
     let config = Config { allowed_origins: vec!["*".into()], user_rate: 0, ..Config::default() };
-    let Err(Error::Config(problems)) = postmesh_gateway::start(config, alone()).await else { panic!("must not start") };
+    let Err(Error::Config(problems)) = postmesh_gateway::start(config, alone()).await else {
+        panic!("must not start")
+    };
     assert_eq!(problems.len(), 2);
 }
 
@@ -47,7 +49,8 @@ async fn wrong_settings_are_reported_together() {
 async fn a_stop_ends_streams_in_good_order_and_closes_the_door() {
     let world = world().await;
     let mut posts = PostServiceClient::new(world.channel().await);
-    let request = with_token(WatchPostsRequest { post_ids: vec!["a".into()], until_final: false }, &world.token());
+    let request =
+        with_token(WatchPostsRequest { post_ids: vec!["a".into()], until_final: false }, &world.token());
     let mut stream = posts.watch_posts(request).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
     world.life.stop();

@@ -1,6 +1,7 @@
 //! Uploads, the page networks come back to, and readiness.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::world;
 
@@ -24,9 +25,9 @@ async fn an_upload_states_its_size_first() {
     assert_eq!(world.json(world.http.put(&path).body(chunked)).await.0, 411);
 
     // Written by hand: the refusal comes before the bytes would.
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut socket = tokio::net::TcpStream::connect(world.url.trim_start_matches("http://")).await.unwrap();
-    let head = "PUT /v1/uploads/file/content?token=good HTTP/1.1\r\nhost: x\r\ncontent-length: 52428801\r\n\r\n";
+    let head =
+        "PUT /v1/uploads/file/content?token=good HTTP/1.1\r\nhost: x\r\ncontent-length: 52428801\r\n\r\n";
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut start = [0; 12];
     socket.read_exact(&mut start).await.unwrap();
@@ -45,7 +46,10 @@ async fn the_browser_goes_on_to_the_path_or_sees_a_page() {
     assert_eq!(page.status().as_u16(), 200);
     assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     let text = page.text().await.unwrap();
-    assert!(text.contains("&lt;Mastodon&gt; gave access") && text.contains("may close this window"), "{text}");
+    assert!(
+        text.contains("&lt;Mastodon&gt; gave access") && text.contains("may close this window"),
+        "{text}"
+    );
 
     let refused = get("state=page&error=access_denied").await.unwrap().text().await.unwrap();
     assert!(refused.contains("did not give access"), "{refused}");

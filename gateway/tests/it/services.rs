@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use postmesh_kit::status::{ErrorKind, Classify, Invalid, Violations, to_status};
+use postmesh_kit::status::{Classify, ErrorKind, Invalid, Violations, to_status};
 use postmesh_proto::{
     auth::v1::{auth_service_server::AuthService, *},
     media::v1::{media_service_server::MediaService, write_upload_request::Part, *},
@@ -58,13 +58,22 @@ impl AuthService for Auth {
     async fn register(&self, request: Request<RegisterRequest>) -> Answer<RegisterResponse> {
         self.0.note(&request);
         let input = request.into_inner();
-        let user = User { id: input.request_id, email: input.email, display_name: input.display_name, create_time: None };
+        let user = User {
+            id: input.request_id,
+            email: input.email,
+            display_name: input.display_name,
+            create_time: None,
+        };
         Ok(Response::new(RegisterResponse { user: Some(user), ..RegisterResponse::default() }))
     }
 
     async fn get_me(&self, request: Request<GetMeRequest>) -> Answer<GetMeResponse> {
         self.0.note(&request);
-        Ok(Response::new(GetMeResponse { role: Role::Editor.into(), permissions: vec!["posts.read".into()], ..GetMeResponse::default() }))
+        Ok(Response::new(GetMeResponse {
+            role: Role::Editor.into(),
+            permissions: vec!["posts.read".into()],
+            ..GetMeResponse::default()
+        }))
     }
 
     absent! {
@@ -115,7 +124,13 @@ pub(crate) struct Posts(pub(crate) Seen);
 
 fn post(id: &str, text: &str) -> Post {
     let create_time = Some(postmesh_kit::time::to_proto(1_900_000_000_000));
-    Post { id: id.into(), text: text.into(), state: PostState::Scheduled.into(), create_time, ..Post::default() }
+    Post {
+        id: id.into(),
+        text: text.into(),
+        state: PostState::Scheduled.into(),
+        create_time,
+        ..Post::default()
+    }
 }
 
 #[tonic::async_trait]
@@ -176,7 +191,11 @@ impl PostService for Posts {
             _ => Ok(WatchPostsResponse { post: Some(post(&id, "")) }),
         });
         let items = stream::iter(items);
-        Ok(Response::new(if input.until_final { items.boxed() } else { items.chain(stream::pending()).boxed() }))
+        Ok(Response::new(if input.until_final {
+            items.boxed()
+        } else {
+            items.chain(stream::pending()).boxed()
+        }))
     }
 
     absent! {
@@ -193,7 +212,10 @@ pub(crate) struct Media;
 impl MediaService for Media {
     type ReadRenditionStream = Pin<Box<dyn Stream<Item = Result<ReadRenditionResponse, Status>> + Send>>;
 
-    async fn write_upload(&self, request: Request<Streaming<WriteUploadRequest>>) -> Answer<WriteUploadResponse> {
+    async fn write_upload(
+        &self,
+        request: Request<Streaming<WriteUploadRequest>>,
+    ) -> Answer<WriteUploadResponse> {
         let mut parts = request.into_inner();
         let (mut size_bytes, mut allowed) = (0, false);
         while let Some(part) = parts.message().await? {
@@ -223,7 +245,10 @@ pub(crate) struct Accounts;
 
 #[tonic::async_trait]
 impl AccountService for Accounts {
-    async fn receive_authorization(&self, request: Request<ReceiveAuthorizationRequest>) -> Answer<ReceiveAuthorizationResponse> {
+    async fn receive_authorization(
+        &self,
+        request: Request<ReceiveAuthorizationRequest>,
+    ) -> Answer<ReceiveAuthorizationResponse> {
         let input = request.into_inner();
         let answer = |return_path: &str| ReceiveAuthorizationResponse {
             return_path: return_path.into(),
@@ -233,7 +258,9 @@ impl AccountService for Accounts {
         };
         match input.state.as_str() {
             "page" => Ok(Response::new(answer(""))),
-            "path" if input.code == "a b" && input.issuer == "https://m.example" => Ok(Response::new(answer("/accounts?tab=1"))),
+            "path" if input.code == "a b" && input.issuer == "https://m.example" => {
+                Ok(Response::new(answer("/accounts?tab=1")))
+            }
             "evil" => Ok(Response::new(answer("//evil.example"))),
             _ => Err(Status::failed_precondition("the state <b> is not known")),
         }

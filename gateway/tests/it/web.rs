@@ -3,7 +3,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use postmesh_proto::{
     media::v1::BatchGetMediaRequest,
-    scheduler::v1::{CreatePostRequest, GetPostRequest, GetPostResponse, WatchPostsRequest, WatchPostsResponse},
+    scheduler::v1::{
+        CreatePostRequest, GetPostRequest, GetPostResponse, WatchPostsRequest, WatchPostsResponse,
+    },
 };
 use prost::Message;
 
@@ -37,7 +39,13 @@ async fn the_text_form_is_translated_too() {
     assert_eq!(response.headers()["content-type"], "application/grpc-web-text+proto");
     // Each chunk is base64 of its own.
     let text = response.text().await.unwrap();
-    let body: Vec<u8> = text.split_inclusive('=').collect::<String>().as_bytes().chunks(4).flat_map(|four| STANDARD.decode(four).unwrap()).collect();
+    let body: Vec<u8> = text
+        .split_inclusive('=')
+        .collect::<String>()
+        .as_bytes()
+        .chunks(4)
+        .flat_map(|four| STANDARD.decode(four).unwrap())
+        .collect();
     let answer = WebAnswer::read(200, reqwest::header::HeaderMap::new(), body.into());
     assert_eq!(answer.code(), "0");
     assert_eq!(GetPostResponse::decode(answer.messages[0].clone()).unwrap().post.unwrap().id, "7");
@@ -46,9 +54,15 @@ async fn the_text_form_is_translated_too() {
 #[tokio::test]
 async fn a_stream_arrives_with_its_error_in_the_last_frame() {
     let world = world().await;
-    let request = WatchPostsRequest { post_ids: ["a", "b", "missing"].map(str::to_owned).into(), until_final: true };
-    let answer = world.web("/postmesh.scheduler.v1.PostService/WatchPosts", &request, Some(&world.token())).await;
-    let ids: Vec<_> = answer.messages.iter().map(|m| WatchPostsResponse::decode(m.clone()).unwrap().post.unwrap().id).collect();
+    let request =
+        WatchPostsRequest { post_ids: ["a", "b", "missing"].map(str::to_owned).into(), until_final: true };
+    let answer =
+        world.web("/postmesh.scheduler.v1.PostService/WatchPosts", &request, Some(&world.token())).await;
+    let ids: Vec<_> = answer
+        .messages
+        .iter()
+        .map(|m| WatchPostsResponse::decode(m.clone()).unwrap().post.unwrap().id)
+        .collect();
     assert_eq!(ids, ["a", "b"]);
     assert_eq!(answer.code(), "5");
 }
