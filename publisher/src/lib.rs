@@ -1,6 +1,18 @@
 //! Connected accounts, their tokens, and the deliveries that publish exactly once.
 
+mod clockguard;
 pub mod domain;
+pub mod error;
 pub mod media;
+mod metrics;
 pub mod networks;
 pub mod store;
+
+use postmesh_kit::db::Migrations;
+use sqlx::migrate::Migrator;
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The publisher's tables, in both dialects.
+pub const MIGRATIONS: Migrations = Migrations { sqlite: &SQLITE, postgres: &POSTGRES };

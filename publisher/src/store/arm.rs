@@ -1,9 +1,21 @@
 //! ARM: the one transaction that must be committed before the one visible request.
+//!
+//! **Invariants.** Only an OK from its COMMIT makes an [`Armed`]. Its guards (lease and fence, permit, state, revision,
+//! due, late, the class's window) are read from the database's clock inside the transaction. Two partial unique
+//! indexes allow one open attempt per target and per account, whatever else goes wrong. When the answer to the COMMIT
+//! is lost there is no `Armed`, so no byte was sent, and [`Store::disarm`] closes the row as not sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use postmesh_kit::write;
 use uuid::Uuid;
+
+use super::{Change, Store, settle::store_change, timed};
+use crate::{
+    clockguard::{Boottime, ClockGuard},
+    domain::state::State,
+    error::Error,
+};
 
 /// Proof that an attempt is committed and this process may send its request, once. Not `Clone`; `Network::send`
 /// consumes it.
@@ -13,7 +25,7 @@ pub struct Armed {
     n: i64,
     key: String,
     resend: bool,
-    deadline: Instant,
+    deadline: Boottime,
 }
 
 impl Armed {
@@ -38,8 +50,197 @@ impl Armed {
     }
 
     /// Time left until the send deadline; `None` when it has passed and no first byte may leave any more. The whole
-    /// exchange must end inside it.
+    /// exchange must end inside it. Counts the time a machine sleeps.
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        self.deadline.checked_duration_since(Boottime::now()).filter(|left| !left.is_zero())
+    }
+}
+
+/// What is to be armed.
+#[derive(Debug, Clone)]
+pub(crate) struct ArmRequest {
+    pub(crate) target_id: Uuid,
+    pub(crate) workspace_id: Uuid,
+    pub(crate) account_id: Uuid,
+    pub(crate) revision: i64,
+    /// `Prepared`, or `Unknown` for a resend.
+    pub(crate) from: State,
+    /// For a resend: the attempt that is closed as unconfirmed, when it is still open.
+    pub(crate) close: Option<i64>,
+    /// For a resend: whether every attempt in doubt must be quiet.
+    pub(crate) needs_quiet: bool,
+    /// For a resend: how long after the first ARM the key is trusted; 0 for ever.
+    pub(crate) key_window: i64,
+    pub(crate) owner: Uuid,
+    pub(crate) fence: i64,
+    pub(crate) key: String,
+    pub(crate) request_sha256: [u8; 32],
+    /// Posts the account may send per window; 0 for any number.
+    pub(crate) permits: i64,
+    /// The window of the permits, milliseconds.
+    pub(crate) permit_window: i64,
+    pub(crate) send_timeout: i64,
+    pub(crate) quiesce: i64,
+    /// Chosen by the caller, unique: finds the attempt when the answer to the commit is lost.
+    pub(crate) nonce: Uuid,
+    pub(crate) guard: Arc<ClockGuard>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Arming {
+    /// Send.
+    Armed {
+        /// The proof.
+        armed: Armed,
+        /// When, by the database's clock.
+        armed_at: i64,
+    },
+    /// The lease is somebody else's, or has ended.
+    NotOwner,
+    /// The permits of this window are used up.
+    OutOfPermits {
+        /// When the next window begins.
+        until: i64,
+    },
+    /// Its moment has not come, by the database's clock, which shows `now`.
+    NotDue {
+        /// The database's clock.
+        now: i64,
+    },
+    /// It was recalled, edited, is too late, or moved on.
+    Gone,
+}
+
+struct Committed {
+    n: i64,
+    armed_at: i64,
+}
+
+enum Verdict {
+    Committed(Committed),
+    Not(Arming),
+}
+
+impl Store {
+    /// Arms an attempt, storing the given steps in the same transaction before it. The steps are stored even when the
+    /// ARM is refused. An error means that nothing was stored, or that nobody knows: then [`Store::disarm`] and
+    /// [`Store::apply`].
+    pub(crate) async fn apply_and_arm(
+        &self,
+        changes: Vec<Change>,
+        request: ArmRequest,
+    ) -> Result<(Vec<bool>, Arming), Error> {
+        let sqlite = self.db.is_sqlite();
+        let deadline = Boottime::now() + Duration::from_millis(request.send_timeout.max(0) as u64);
+        let (target_id, key, resend) = (request.target_id, request.key.clone(), request.from == State::Unknown);
+        let (moved, verdict) = write!(self.db, tx => {
+            let mut moved = Vec::with_capacity(changes.len());
+            for change in &changes {
+                moved.push(store_change!(tx, sqlite, change));
+            }
+            let permitted: Option<i64> = sqlx::query_scalar(timed!(sqlite,
+                "update account_leases
+                    set window_used = case when window_from + $5 <= ", " then 1 else window_used + 1 end,
+                        window_from = case when window_from + $5 <= ", " then ", " else window_from end
+                  where account_id = $1 and owner = $2 and fence = $3 and until_at > ", "
+                    and ($4 = 0 or window_used < $4 or window_from + $5 <= ", ")
+              returning ", ""))
+                .bind(request.account_id).bind(request.owner).bind(request.fence)
+                .bind(request.permits).bind(request.permit_window)
+                .fetch_optional(&mut *tx).await?;
+            let Some(now) = permitted else {
+                let window: Option<i64> = sqlx::query_scalar(timed!(sqlite,
+                    "select window_from from account_leases
+                      where account_id = $1 and owner = $2 and fence = $3 and until_at > ", ""))
+                    .bind(request.account_id).bind(request.owner).bind(request.fence)
+                    .fetch_optional(&mut *tx).await?;
+                let verdict = match window {
+                    Some(from) => Arming::OutOfPermits { until: from + request.permit_window },
+                    None => Arming::NotOwner,
+                };
+                return Ok((moved, Verdict::Not(verdict)));
+            };
+            // A clock that jumped must not make anything due: roll everything back.
+            if !request.guard.agrees(now) {
+                return Err(Error::ClockJumped);
+            }
+            if let Some(n) = request.close {
+                sqlx::query(timed!(sqlite,
+                    "update publish_attempts set outcome = 'unconfirmed', closed_at = ", "
+                      where target_id = $1 and n = $2 and outcome is null"))
+                    .bind(request.target_id).bind(n).execute(&mut *tx).await?;
+            }
+            let marked: Option<(i64, i64)> = sqlx::query_as(timed!(sqlite,
+                "update deliveries
+                    set state = 'sending', attempt_n = attempt_n + 1, is_open = true,
+                        first_armed_at = coalesce(first_armed_at, ", "), send_deadline = $7 + ", ",
+                        next_at = $7 + $8 + ", ", updated_at = ", "
+                  where target_id = $1 and workspace_id = $2 and revision = $3 and state = $4
+                    and due_at <= ", " and late_at > ", "
+                    and (not $5 or quiet_at is null or quiet_at <= ", ")
+                    and ($6 = 0 or first_armed_at + $6 > ", ")
+              returning attempt_n, updated_at"))
+                .bind(request.target_id).bind(request.workspace_id).bind(request.revision).bind(request.from.as_str())
+                .bind(request.needs_quiet).bind(request.key_window).bind(request.send_timeout).bind(request.quiesce)
+                .fetch_optional(&mut *tx).await?;
+            let Some((n, armed_at)) = marked else {
+                // The permit goes back; the attempt of a resend stays as it was.
+                sqlx::query("update account_leases set window_used = window_used - 1 where account_id = $1")
+                    .bind(request.account_id).execute(&mut *tx).await?;
+                if let Some(n) = request.close {
+                    sqlx::query("update publish_attempts set outcome = null, closed_at = null
+                                  where target_id = $1 and n = $2 and outcome = 'unconfirmed'")
+                        .bind(request.target_id).bind(n).execute(&mut *tx).await?;
+                }
+                let waits: Option<i64> = sqlx::query_scalar(
+                    "select due_at from deliveries where target_id = $1 and revision = $2 and state = $3")
+                    .bind(request.target_id).bind(request.revision).bind(request.from.as_str())
+                    .fetch_optional(&mut *tx).await?;
+                let verdict = if waits.is_some_and(|due_at| due_at > now) { Arming::NotDue { now } } else { Arming::Gone };
+                return Ok((moved, Verdict::Not(verdict)));
+            };
+            let opened = sqlx::query(
+                "insert into publish_attempts (target_id, n, account_id, fence, nonce, key, revision, request_sha256,
+                     armed_at, send_deadline)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                     on conflict do nothing")
+                .bind(request.target_id).bind(n).bind(request.account_id).bind(request.fence).bind(request.nonce)
+                .bind(request.key.clone()).bind(request.revision).bind(request.request_sha256.to_vec())
+                .bind(armed_at).bind(armed_at + request.send_timeout)
+                .execute(&mut *tx).await?;
+            if opened.rows_affected() != 1 {
+                return Err(Error::Contended); // one of the two indexes: somebody else is sending
+            }
+            Ok::<_, Error>((moved, Verdict::Committed(Committed { n, armed_at })))
+        })?;
+        let arming = match verdict {
+            Verdict::Committed(Committed { n, armed_at }) => {
+                Arming::Armed { armed: Armed { target_id, n, key, resend, deadline }, armed_at }
+            }
+            Verdict::Not(arming) => arming,
+        };
+        Ok((moved, arming))
+    }
+
+    /// Closes the attempt with this nonce, for which there never was an [`Armed`]; true when there was one.
+    pub(crate) async fn disarm(&self, nonce: Uuid) -> Result<bool, Error> {
+        let sqlite = self.db.is_sqlite();
+        write!(self.db, tx => {
+            let closed: Option<(Uuid, i64)> = sqlx::query_as(timed!(sqlite,
+                "update publish_attempts
+                    set outcome = 'not_sent', evidence = 'the answer to the commit was lost', closed_at = ", "
+                  where nonce = $1 and outcome is null
+              returning target_id, n"))
+                .bind(nonce).fetch_optional(&mut *tx).await?;
+            let Some((target_id, n)) = closed else { return Ok::<_, Error>(false) };
+            sqlx::query(timed!(sqlite,
+                "update deliveries
+                    set state = case when doubt_since is null then 'retry_wait' else 'unknown' end, is_open = false,
+                        next_at = ", ", updated_at = ", "
+                  where target_id = $1 and attempt_n = $2 and state = 'sending'"))
+                .bind(target_id).bind(n).execute(&mut *tx).await?;
+            Ok(true)
+        })
     }
 }

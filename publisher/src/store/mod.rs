@@ -1,5 +1,79 @@
 //! The publisher's tables, spoken to in business verbs; one transaction per method.
+//!
+//! - [`intake`]: deliveries come in and are recalled
+//! - [`line`]: what an account has to do, in order
+//! - [`settle`]: a decided step is stored; with it, perhaps, the next ARM
+//! - [`arm`]: the one transaction before the one visible request
+//! - [`lease`]: who serves an account
+//! - [`events`]: the outbox
+//!
+//! **Invariant:** what decides about sending (due, late, lease, window) compares with the database's clock, inside
+//! the transaction; see `timed!`.
 
 mod arm;
+mod events;
+mod intake;
+mod lease;
+mod line;
+mod rows;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use postmesh_kit::{db::Db, read};
+use uuid::Uuid;
 
 pub use arm::Armed;
+pub(crate) use arm::{ArmRequest, Arming};
+pub(crate) use events::EventRow;
+pub(crate) use intake::{Delivering, Recalled};
+pub(crate) use rows::Stored;
+pub(crate) use settle::Change;
+
+use crate::error::Error;
+
+/// A statement whose text names the database's clock where the pieces meet: Unix milliseconds, read afresh by every
+/// statement (`now()` of PostgreSQL stands still during a transaction).
+macro_rules! timed {
+    ($sqlite:expr, $first:literal $(, $rest:literal)+) => {
+        if $sqlite {
+            concat!($first $(, "cast(unixepoch('subsec') * 1000 as integer)", $rest)+)
+        } else {
+            concat!($first $(, "(extract(epoch from clock_timestamp()) * 1000)::bigint", $rest)+)
+        }
+    };
+}
+/// One of two texts: for SQLite, for PostgreSQL.
+macro_rules! either {
+    ($sqlite:expr, $for_sqlite:expr, $for_postgres:expr) => {
+        if $sqlite { $for_sqlite } else { $for_postgres }
+    };
+}
+pub(crate) use {either, timed};
+
+/// The publisher's tables.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) db: Db,
+}
+
+impl Store {
+    /// Speaks to this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// The database's clock, Unix milliseconds.
+    pub async fn now(&self) -> Result<i64, Error> {
+        let sqlite = self.db.is_sqlite();
+        read!(self.db, c => {
+            Ok(sqlx::query_scalar(timed!(sqlite, "select ", "")).fetch_one(&mut *c).await?)
+        })
+    }
+}
+
+/// Ids as one bind value for both databases: a JSON array of 32 hexadecimal digits each.
+pub(crate) fn id_list<'a>(ids: impl IntoIterator<Item = &'a Uuid>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| id.simple().to_string()).collect();
+    serde_json::Value::from(ids).to_string()
+}

@@ -1,0 +1,604 @@
+//! The state machine of one delivery: what an event makes of it, and what has to be done next. Pure: the actors, the
+//! sweeper and the model check all call [`step`].
+//!
+//! ```text
+//!  handed_over ─▶ preparing ─▶ prepared ══ARM══▶ sending ─▶ published | failed | processing
+//!       ▲             ▲            ▲                │
+//!       └── parked    └─ retry_wait ◀── not sent ───┤
+//!                                                   └─ anything unclear ─▶ unknown ══ARM (A, B, C)══▶ sending
+//! ```
+//! **Invariants.** After a send that may be visible, another one happens only from `unknown` and only where the class
+//! makes it harmless. A revision in doubt never reaches `failed`, `missed` or `retry_wait` before reads after
+//! quiescence have shown that nothing is there. Final states never change.
+
+use super::{
+    backoff::delay,
+    outcome::{DeliveryClass, Fault, Found, Outcome},
+    policy::Policy,
+    state::State,
+};
+
+/// Why a delivery is where it is, in words a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable reason, upper snake case.
+    pub code: String,
+    /// A sentence with the next step.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem from its parts.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}
+
+/// What decisions depend on. All times are Unix milliseconds of the database's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Where it is.
+    pub state: State,
+    /// Not visible before.
+    pub due_at: i64,
+    /// Not sent from here on.
+    pub late_at: i64,
+    /// When something must be done at the latest; `None` when nothing will.
+    pub next_at: Option<i64>,
+    /// Failures in a row.
+    pub tries: i32,
+    /// Whether an attempt of it has no outcome yet.
+    pub is_open: bool,
+    /// When its first attempt was armed.
+    pub first_armed_at: Option<i64>,
+    /// Until when its last attempt may write bytes.
+    pub send_deadline: Option<i64>,
+    /// Since when it may be visible without our knowing.
+    pub doubt_since: Option<i64>,
+    /// When every attempt in doubt has become quiet: nothing of it can still be under way.
+    pub quiet_at: Option<i64>,
+    /// Reads after quiescence that did not find it, in a row.
+    pub absent_reads: i32,
+    /// When the first of them happened.
+    pub absent_since: Option<i64>,
+    /// A definite refusal that came while an earlier attempt was in doubt.
+    pub refusal: Option<Problem>,
+}
+
+impl Delivery {
+    /// A delivery that was just handed over.
+    pub fn new(due_at: i64, max_late: i64, policy: &Policy) -> Self {
+        let late_at = due_at.saturating_add(max_late);
+        Self {
+            state: State::HandedOver,
+            due_at,
+            late_at,
+            next_at: Some((due_at - policy.prep_lead).min(late_at)),
+            tries: 0,
+            is_open: false,
+            first_armed_at: None,
+            send_deadline: None,
+            doubt_since: None,
+            quiet_at: None,
+            absent_reads: 0,
+            absent_since: None,
+            refusal: None,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Its time may have come: `next_at` has passed, or its owner looks at it afresh.
+    Tick,
+    /// The reversible steps begin.
+    Begin,
+    /// They are done.
+    Prepared,
+    /// They failed; nothing is visible.
+    PrepareFailed(Fault),
+    /// ARM: an attempt is committed together with this step, or not at all.
+    Arm {
+        /// The attempt's send deadline.
+        send_deadline: i64,
+    },
+    /// The open attempt's request was answered, or not.
+    Settled(Outcome),
+    /// An attempt is open whose process is gone.
+    Lost,
+    /// The network was read.
+    Looked(Found),
+    /// The network was asked how far its processing is.
+    Polled(Outcome),
+    /// The scheduler or a user takes it back.
+    Recall,
+    /// The account needs to be reconnected.
+    Disconnected {
+        /// What the user should do.
+        message: String,
+    },
+    /// The account is back.
+    Reconnected,
+}
+
+/// How an attempt is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// Definitely accepted.
+    Accepted,
+    /// Definitely not executed, will be tried again.
+    NotSent,
+    /// Definitely refused for now.
+    Transient,
+    /// Definitely refused for good.
+    Rejected,
+    /// Quiet, and nobody knows.
+    Unconfirmed,
+}
+
+impl Closing {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::NotSent => "not_sent",
+            Self::Transient => "transient",
+            Self::Rejected => "rejected",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What has to be done, besides storing the new state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Close the open attempt, in the same transaction.
+    Close(Closing),
+    /// Tell the tailers, in the same transaction.
+    Report(Option<Problem>),
+    /// Store what the network made of it, in the same transaction.
+    Record {
+        /// Its id there.
+        native_id: String,
+        /// Its address; may be empty.
+        url: String,
+        /// How we know, when it was not its own answer.
+        evidence: Option<String>,
+    },
+    /// Store what to ask with, in the same transaction.
+    Track {
+        /// The network's processing handle.
+        handle: String,
+    },
+    /// Forget these steps' handles, in the same transaction.
+    Forget(Vec<String>),
+    /// Run the reversible steps.
+    Prepare,
+    /// Arm and send the same request again.
+    Resend,
+    /// Read the network.
+    Look,
+    /// Ask how far the processing is.
+    Poll,
+    /// Get new tokens before the next call.
+    Refresh,
+    /// The account needs to be reconnected.
+    ParkAccount {
+        /// What the user should do.
+        message: String,
+    },
+}
+
+/// A step that is not allowed in this state; nothing changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not possible while {0}")]
+pub struct Refused(pub State);
+
+/// Decides what `event` makes of `delivery` at `now`. `jitter` is anywhere in `0.0..1.0`.
+pub fn step(
+    delivery: &Delivery,
+    event: Event,
+    class: DeliveryClass,
+    policy: &Policy,
+    now: i64,
+    jitter: f64,
+) -> Result<(Delivery, Vec<Effect>), Refused> {
+    let mut run =
+        Run { after: delivery.clone(), effects: Vec::new(), class, policy, now, jitter, from: delivery.state };
+    run.take(event)?;
+    Ok((run.after, run.effects))
+}
+
+struct Run<'a> {
+    after: Delivery,
+    effects: Vec<Effect>,
+    class: DeliveryClass,
+    policy: &'a Policy,
+    now: i64,
+    jitter: f64,
+    from: State,
+}
+
+impl Run<'_> {
+    fn take(&mut self, event: Event) -> Result<(), Refused> {
+        use State::{
+            HandedOver, NeedsConfirmation, Parked, Prepared, Preparing, Processing, RetryWait, Sending, Unknown,
+        };
+        match (self.from, event) {
+            (HandedOver | RetryWait | Preparing, Event::Tick) => self.prepare_or_miss(),
+            (Prepared | Parked, Event::Tick) => {
+                if self.is_late() {
+                    self.miss();
+                }
+            }
+            (HandedOver | RetryWait | Preparing, Event::Begin) if !self.is_late() => {
+                self.after.state = Preparing;
+                self.after.next_at = Some((self.now + self.policy.prep_timeout).min(self.after.late_at));
+            }
+            (Preparing, Event::Prepared) => {
+                self.after.state = Prepared;
+                self.after.next_at = Some(self.after.due_at.max(self.now).min(self.after.late_at));
+            }
+            (Preparing, Event::PrepareFailed(fault)) => self.prepare_failed(fault),
+            (Prepared, Event::Arm { send_deadline })
+                if self.after.due_at <= self.now && !self.is_late() && !self.after.is_open =>
+            {
+                self.arm(send_deadline);
+            }
+            (Unknown, Event::Arm { send_deadline }) if self.may_resend() => {
+                self.close_open(Closing::Unconfirmed);
+                self.arm(send_deadline);
+            }
+            (Sending, Event::Settled(outcome)) => self.settle(outcome),
+            (Sending, Event::Lost | Event::Tick) => self.doubt("the process that sent it ended before the answer"),
+            (Unknown, Event::Tick) => self.wonder(),
+            // A true fact may come late, from a process that was thought dead.
+            (Unknown | NeedsConfirmation, Event::Settled(Outcome::Accepted { native_id, url })) => {
+                self.publish(native_id, url, None);
+            }
+            (Unknown, Event::Looked(found)) => self.looked(found),
+            (NeedsConfirmation, Event::Tick) => self.effects.push(Effect::Look),
+            (NeedsConfirmation, Event::Looked(found)) => self.looked_late(found),
+            (Processing, Event::Tick) => {
+                self.after.next_at = Some(self.now + self.policy.poll_every);
+                self.effects.push(Effect::Poll);
+            }
+            (Processing, Event::Polled(outcome)) => self.polled(outcome),
+            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Recall) => self.end(State::Cancelled, None),
+            (HandedOver | Preparing | Prepared | RetryWait, Event::Disconnected { message }) => self.park(&message),
+            (Parked, Event::Reconnected) => {
+                self.after.state = HandedOver;
+                self.after.tries = 0;
+                self.after.next_at = Some((self.after.due_at - self.policy.prep_lead).max(self.now));
+                self.effects.push(Effect::Report(None));
+            }
+            (state, _) => return Err(Refused(state)),
+        }
+        Ok(())
+    }
+
+    fn is_late(&self) -> bool {
+        self.now >= self.after.late_at
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.after.quiet_at.is_none_or(|at| self.now >= at)
+    }
+
+    fn wait(&mut self, hint: Option<std::time::Duration>) -> i64 {
+        let at = self.now.saturating_add(delay(self.policy, self.after.tries, hint, self.jitter));
+        self.after.tries = self.after.tries.saturating_add(1);
+        at
+    }
+
+    fn prepare_or_miss(&mut self) {
+        if self.is_late() {
+            self.miss();
+        } else if self.after.next_at.is_none_or(|at| at <= self.now) {
+            self.effects.push(Effect::Prepare);
+        }
+    }
+
+    fn miss(&mut self) {
+        self.end(
+            State::Missed,
+            Some(Problem::new(
+                "MISSED",
+                "It could not be sent before its deadline, and nothing was published. Plan it again.",
+            )),
+        );
+    }
+
+    fn end(&mut self, state: State, problem: Option<Problem>) {
+        self.after.state = state;
+        self.after.next_at = None;
+        self.effects.push(Effect::Report(problem));
+    }
+
+    fn arm(&mut self, send_deadline: i64) {
+        self.after.state = State::Sending;
+        self.after.is_open = true;
+        self.after.first_armed_at.get_or_insert(self.now);
+        self.after.send_deadline = Some(send_deadline);
+        self.after.next_at = Some(send_deadline + self.policy.quiesce);
+    }
+
+    fn close_open(&mut self, closing: Closing) {
+        if self.after.is_open {
+            self.after.is_open = false;
+            self.effects.push(Effect::Close(closing));
+        }
+    }
+
+    fn publish(&mut self, native_id: String, url: String, evidence: Option<String>) {
+        self.close_open(Closing::Accepted);
+        self.effects.push(Effect::Record { native_id, url, evidence });
+        self.end(State::Published, None);
+    }
+
+    fn retry(&mut self, problem: Problem, hint: Option<std::time::Duration>) {
+        let at = self.wait(hint);
+        self.after.state = State::RetryWait;
+        self.after.next_at = Some(at.min(self.after.late_at));
+        self.effects.push(Effect::Report(Some(problem)));
+    }
+
+    /// Tries again with fresh tokens: at once the first time, later when that did not help.
+    fn retry_refreshed(&mut self) {
+        let at = if self.after.tries == 0 {
+            self.after.tries = 1;
+            self.now
+        } else {
+            self.wait(None)
+        };
+        self.after.state = State::RetryWait;
+        self.after.next_at = Some(at.min(self.after.late_at));
+        self.effects.push(Effect::Refresh);
+    }
+
+    fn park(&mut self, message: &str) {
+        self.after.state = State::Parked;
+        self.after.next_at = Some(self.after.late_at);
+        self.effects.push(Effect::Report(Some(Problem::new("RECONNECT", message))));
+    }
+
+    fn prepare_failed(&mut self, fault: Fault) {
+        match fault {
+            Fault::Transient { code, message, retry_after } => self.retry(Problem { code, message }, retry_after),
+            Fault::Store(why) => self.retry(Problem::new("STORE_UNAVAILABLE", why), None),
+            Fault::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),
+            Fault::TokenExpired => self.retry_refreshed(),
+            Fault::Reconnect { message } => {
+                self.park(&message);
+                self.effects.push(Effect::ParkAccount { message });
+            }
+        }
+    }
+
+    /// The answer to the one visible request. While an earlier attempt is in doubt, a definite "no" to this one
+    /// proves nothing about the other.
+    fn settle(&mut self, outcome: Outcome) {
+        let in_doubt = self.after.doubt_since.is_some();
+        match outcome {
+            Outcome::Accepted { native_id, url } => self.publish(native_id, url, None),
+            Outcome::Processing { handle } => {
+                self.close_open(Closing::Accepted);
+                self.after.state = State::Processing;
+                self.after.tries = 0;
+                self.after.doubt_since.get_or_insert(self.now);
+                self.after.next_at = Some(self.now + self.policy.poll_every);
+                self.effects.push(Effect::Track { handle });
+                self.effects.push(Effect::Report(None));
+            }
+            Outcome::NotSent { why } => {
+                self.close_open(Closing::NotSent);
+                self.again(in_doubt, Problem::new("NOT_SENT", why), None);
+            }
+            Outcome::Transient { code, message, retry_after } => {
+                self.close_open(Closing::Transient);
+                self.again(in_doubt, Problem { code, message }, retry_after);
+            }
+            Outcome::Stale { steps, code, message } => {
+                self.close_open(Closing::Transient);
+                if !in_doubt {
+                    self.effects.push(Effect::Forget(steps));
+                }
+                self.again(in_doubt, Problem { code, message }, None);
+            }
+            Outcome::Rejected { code, message } => {
+                self.close_open(Closing::Rejected);
+                if in_doubt {
+                    self.after.refusal = Some(Problem { code, message });
+                    self.still_unknown(None);
+                } else {
+                    self.end(State::Failed, Some(Problem { code, message }));
+                }
+            }
+            Outcome::TokenExpired => {
+                self.close_open(Closing::NotSent);
+                if in_doubt {
+                    self.still_unknown(None);
+                    self.effects.push(Effect::Refresh);
+                } else {
+                    self.retry_refreshed();
+                }
+            }
+            Outcome::Reconnect { message } => {
+                self.close_open(Closing::NotSent);
+                if in_doubt {
+                    self.still_unknown(None);
+                } else {
+                    self.park(&message);
+                }
+                self.effects.push(Effect::ParkAccount { message });
+            }
+            Outcome::Ambiguous { evidence } => self.doubt(&evidence),
+        }
+    }
+
+    fn again(&mut self, in_doubt: bool, problem: Problem, hint: Option<std::time::Duration>) {
+        if in_doubt {
+            self.still_unknown(hint);
+        } else {
+            self.retry(problem, hint);
+        }
+    }
+
+    fn still_unknown(&mut self, hint: Option<std::time::Duration>) {
+        let at = self.wait(hint);
+        self.after.state = State::Unknown;
+        self.after.next_at = Some(at);
+    }
+
+    /// The request may be visible. The attempt stays open, so the account stays serialised, until it is quiet.
+    fn doubt(&mut self, evidence: &str) {
+        let quiet_at = self.after.send_deadline.unwrap_or(self.now).saturating_add(self.policy.quiesce);
+        let was_in_doubt = self.after.doubt_since.is_some();
+        self.after.state = State::Unknown;
+        self.after.doubt_since.get_or_insert(self.now);
+        self.after.quiet_at = Some(self.after.quiet_at.map_or(quiet_at, |at| at.max(quiet_at)));
+        self.after.absent_reads = 0;
+        self.after.absent_since = None;
+        self.after.next_at = Some(match self.class {
+            DeliveryClass::Nothing => quiet_at,
+            _ if was_in_doubt => self.wait(None),
+            _ => self.now,
+        });
+        self.effects.push(Effect::Report(Some(Problem::new("ANSWER_LOST", evidence))));
+    }
+
+    /// Whether sending again cannot make a second post.
+    fn may_resend(&self) -> bool {
+        let in_time = !self.is_late() && self.after.refusal.is_none();
+        match self.class {
+            DeliveryClass::NaturalKey => in_time,
+            DeliveryClass::Handle => in_time && self.is_quiet(),
+            DeliveryClass::IdempotencyKey => {
+                let first = self.after.first_armed_at.unwrap_or(i64::MIN);
+                in_time && self.is_quiet() && self.now < first.saturating_add(self.policy.key_window)
+            }
+            DeliveryClass::ReadBack | DeliveryClass::Nothing => false,
+        }
+    }
+
+    /// An unknown outcome, looked at afresh.
+    fn wonder(&mut self) {
+        if self.is_quiet() {
+            self.close_open(Closing::Unconfirmed);
+        }
+        let spent = self.after.doubt_since.is_some_and(|at| self.now >= at + self.policy.reconcile_budget);
+        if spent || (self.class == DeliveryClass::Nothing && self.is_quiet()) {
+            self.close_open(Closing::Unconfirmed);
+            self.ask_user();
+        } else if self.class == DeliveryClass::NaturalKey && self.may_resend() {
+            self.effects.push(Effect::Resend);
+        } else if self.class == DeliveryClass::Nothing {
+            self.after.next_at = self.after.quiet_at;
+        } else {
+            self.effects.push(Effect::Look);
+        }
+    }
+
+    fn ask_user(&mut self) {
+        self.end(
+            State::NeedsConfirmation,
+            Some(Problem::new(
+                "NEEDS_CONFIRMATION",
+                "The network did not answer and cannot tell whether the post is there. Look at the account and decide.",
+            )),
+        );
+        self.after.next_at = Some(self.now + self.policy.late_look_every);
+    }
+
+    fn looked(&mut self, found: Found) {
+        match found {
+            Found::Live { native_id, url, evidence } => self.publish(native_id, url, Some(evidence)),
+            Found::Unsure { .. } => {
+                let at = self.wait(None);
+                self.after.next_at = Some(at);
+            }
+            Found::Absent if !self.is_quiet() => {
+                let quiet_at = self.after.quiet_at.unwrap_or(self.now);
+                let at = self.wait(None);
+                self.after.next_at = Some(at.min(quiet_at));
+            }
+            Found::Absent => {
+                self.close_open(Closing::Unconfirmed);
+                self.absent();
+            }
+        }
+    }
+
+    /// Not there, and nothing can be under way any more.
+    fn absent(&mut self) {
+        if self.may_resend() {
+            self.after.next_at = Some(self.now);
+            self.effects.push(Effect::Resend);
+            return;
+        }
+        let proven = match self.class {
+            DeliveryClass::NaturalKey | DeliveryClass::Handle => true,
+            _ => {
+                self.after.absent_reads += 1;
+                let since = *self.after.absent_since.get_or_insert(self.now);
+                self.after.absent_reads >= self.policy.absent_reads && self.now - since >= self.policy.absent_span
+            }
+        };
+        if !proven {
+            let between = self.policy.absent_span / i64::from(self.policy.absent_reads.max(2) - 1);
+            self.after.next_at = Some(self.now + between.max(1));
+        } else if let Some(refusal) = self.after.refusal.clone() {
+            self.end(State::Failed, Some(refusal));
+        } else if self.class == DeliveryClass::ReadBack {
+            self.ask_user();
+        } else if self.is_late() {
+            self.miss();
+        } else {
+            self.after.next_at = Some(self.after.late_at);
+        }
+    }
+
+    fn looked_late(&mut self, found: Found) {
+        if let Found::Live { native_id, url, evidence } = found {
+            self.publish(native_id, url, Some(evidence));
+        } else {
+            let last = self.after.doubt_since.unwrap_or(self.now).saturating_add(self.policy.late_look_for);
+            let next = self.now + self.policy.late_look_every;
+            self.after.next_at = (next < last).then_some(next);
+        }
+    }
+
+    fn polled(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted { native_id, url } => self.publish(native_id, url, None),
+            Outcome::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),
+            other => {
+                let hint = match &other {
+                    Outcome::Transient { retry_after, .. } => *retry_after,
+                    _ => None,
+                };
+                let spent = self.after.doubt_since.is_some_and(|at| self.now >= at + self.policy.reconcile_budget);
+                if spent {
+                    self.ask_user();
+                    return;
+                }
+                let at = if matches!(other, Outcome::Processing { .. }) {
+                    self.now + self.policy.poll_every
+                } else {
+                    self.wait(hint)
+                };
+                self.after.next_at = Some(at);
+                match other {
+                    Outcome::TokenExpired => self.effects.push(Effect::Refresh),
+                    Outcome::Reconnect { message } => self.effects.push(Effect::ParkAccount { message }),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

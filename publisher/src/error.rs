@@ -1,0 +1,140 @@
+//! What can go wrong in the publisher, and what each thing is for the caller.
+
+use std::time::Duration;
+
+use postmesh_kit::status::{Classify, ErrorKind, FieldViolation, database_kind};
+use uuid::Uuid;
+
+/// The publisher's errors.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Some fields of the request are wrong.
+    #[error("the request has invalid fields")]
+    Invalid(Vec<FieldViolation>),
+    /// The account does not exist in the workspace.
+    #[error("the account does not exist")]
+    AccountNotFound(Uuid),
+    /// No adapter has this id.
+    #[error("network {0} is not known")]
+    UnknownNetwork(String),
+    /// The network took the authorization back, or the user disconnected the account.
+    #[error("the account must be connected again")]
+    NeedsReconnect(Uuid),
+    /// Finishing to connect before the user came back from the network.
+    #[error("the network has not sent the user back yet; allow the access there first")]
+    AuthorizationPending,
+    /// The attempt to connect is over, was refused, or was begun by somebody else.
+    #[error("{0}")]
+    ConnectionVoid(String),
+    /// The network refused what was asked.
+    #[error("{message}")]
+    NetworkRefused {
+        /// Stable reason.
+        code: String,
+        /// A sentence for people.
+        message: String,
+    },
+    /// The network did not answer, or asked to come back later.
+    #[error("{message}")]
+    NetworkUnavailable {
+        /// A sentence for people.
+        message: String,
+        /// How long to wait, when known.
+        retry_after: Option<Duration>,
+    },
+    /// Another process serves this account now.
+    #[error("another process serves this account")]
+    NotOwner(Uuid),
+    /// The database's clock and this machine's disagree by too much to decide what is due.
+    #[error("the clocks of the database and this machine disagree; nothing is armed until they agree again")]
+    ClockJumped,
+    /// Another attempt of the target or of the account is open.
+    #[error("another attempt is open")]
+    Contended,
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+    /// A stored value cannot be read.
+    #[error("a stored value cannot be read: {0}")]
+    Corrupt(String),
+    /// Sealed tokens did not open.
+    #[error("stored tokens do not open: {0}")]
+    Vault(String),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Error {
+    /// A stored value that does not parse.
+    pub fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Self {
+        Self::Corrupt(format!("{what}: {why}"))
+    }
+}
+
+impl Classify for Error {
+    const DOMAIN: &'static str = "postmesh.publisher";
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) | Self::UnknownNetwork(_) => ErrorKind::Invalid,
+            Self::AccountNotFound(_) => ErrorKind::NotFound,
+            Self::NeedsReconnect(_)
+            | Self::AuthorizationPending
+            | Self::ConnectionVoid(_)
+            | Self::NetworkRefused { .. } => ErrorKind::Precondition,
+            Self::NetworkUnavailable { .. }
+            | Self::NotOwner(_)
+            | Self::ClockJumped
+            | Self::Contended
+            | Self::Stopping => ErrorKind::Unavailable,
+            Self::Corrupt(_) | Self::Vault(_) => ErrorKind::Internal,
+            Self::Database(error) => database_kind(error),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "INVALID_FIELDS",
+            Self::AccountNotFound(_) => "ACCOUNT_NOT_FOUND",
+            Self::UnknownNetwork(_) => "UNKNOWN_NETWORK",
+            Self::NeedsReconnect(_) => "NEEDS_RECONNECT",
+            Self::AuthorizationPending => "AUTHORIZATION_PENDING",
+            Self::ConnectionVoid(_) => "CONNECTION_VOID",
+            Self::NetworkRefused { .. } => "NETWORK_REFUSED",
+            Self::NetworkUnavailable { .. } => "NETWORK_UNAVAILABLE",
+            Self::NotOwner(_) => "NOT_OWNER",
+            Self::ClockJumped => "CLOCK_JUMPED",
+            Self::Contended => "CONTENDED",
+            Self::Stopping => "STOPPING",
+            Self::Corrupt(_) => "CORRUPT",
+            Self::Vault(_) => "VAULT",
+            Self::Database(_) => "DATABASE",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NetworkUnavailable { retry_after, .. } => Some(retry_after.unwrap_or(Duration::from_secs(5))),
+            Self::NotOwner(_) | Self::ClockJumped | Self::Contended | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::Database(_) if self.kind() == ErrorKind::Unavailable => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    fn violations(&self) -> &[FieldViolation] {
+        match self {
+            Self::Invalid(violations) => violations,
+            _ => &[],
+        }
+    }
+
+    fn resource(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::AccountNotFound(id) | Self::NeedsReconnect(id) | Self::NotOwner(id) => {
+                Some(("account", id.to_string()))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Who serves an account: owner, fence and end, by the database's clock. Order and rate rest on it; safety does not.
+//!
+//! With SQLite there is one process, so a lease lasts until the next start, which ends all of them.
+
+use postmesh_kit::write;
+use uuid::Uuid;
+
+use super::{Store, timed};
+use crate::error::Error;
+
+impl Store {
+    /// Takes the account, or takes it again with a new fence. `None` while another process holds it.
+    pub(crate) async fn acquire_lease(&self, account_id: Uuid, owner: Uuid, ttl: i64) -> Result<Option<i64>, Error> {
+        let sqlite = self.db.is_sqlite();
+        let ttl = if sqlite { i64::MAX / 4 } else { ttl };
+        write!(self.db, tx => {
+            let fence: Option<i64> = sqlx::query_scalar(timed!(sqlite,
+                "insert into account_leases (account_id, owner, fence, until_at) values ($1, $2, 1, $3 + ", ")
+                     on conflict (account_id) do update
+                    set owner = excluded.owner, fence = account_leases.fence + 1, until_at = excluded.until_at
+                  where account_leases.owner = excluded.owner or account_leases.until_at <= ", "
+              returning fence"))
+                .bind(account_id).bind(owner).bind(ttl).fetch_optional(&mut *tx).await?;
+            Ok::<_, Error>(fence)
+        })
+    }
+
+    /// Makes all leases of this process last `ttl` from now. A lease that has ended stays ended.
+    pub(crate) async fn renew_leases(&self, owner: Uuid, ttl: i64) -> Result<u64, Error> {
+        let sqlite = self.db.is_sqlite();
+        if sqlite {
+            return Ok(0);
+        }
+        write!(self.db, tx => {
+            let renewed = sqlx::query(timed!(sqlite,
+                "update account_leases set until_at = $2 + ", " where owner = $1 and until_at > ", ""))
+                .bind(owner).bind(ttl).execute(&mut *tx).await?;
+            Ok::<_, Error>(renewed.rows_affected())
+        })
+    }
+
+    /// Ends one lease, so that another process may serve the account at once.
+    pub(crate) async fn release_lease(&self, account_id: Uuid, owner: Uuid) -> Result<(), Error> {
+        if self.db.is_sqlite() {
+            return Ok(()); // nobody else could take it
+        }
+        write!(self.db, tx => {
+            sqlx::query("update account_leases set until_at = 0 where account_id = $1 and owner = $2")
+                .bind(account_id).bind(owner).execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
+    }
+
+    /// Ends all leases of this process.
+    pub(crate) async fn release_leases(&self, owner: Uuid) -> Result<(), Error> {
+        write!(self.db, tx => {
+            sqlx::query("update account_leases set until_at = 0 where owner = $1").bind(owner).execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
+    }
+
+    /// Begins a life of this process on the database: with SQLite every lease of an earlier life ends.
+    pub(crate) async fn begin_life(&self) -> Result<(), Error> {
+        if !self.db.is_sqlite() {
+            return Ok(());
+        }
+        write!(self.db, tx => {
+            sqlx::query("update account_leases set until_at = 0 where until_at > 0").execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! What has to be done: accounts with work, an account's line in order, the handles and attempts of a delivery.
+
+use postmesh_kit::{read, write};
+use uuid::Uuid;
+
+use super::{Store, either, events, id_list, rows::{Stored, columns}, timed};
+use crate::{domain::{delivery::AttemptFacts, step::Problem}, error::Error};
+
+/// Native ids of an account that a lost send cannot be, at most.
+const TAKEN: i64 = 200;
+
+/// The states that form the line; the text of the partial index.
+macro_rules! in_line {
+    () => {
+        "state in ('handed_over', 'preparing', 'prepared', 'sending', 'retry_wait', 'unknown')"
+    };
+}
+
+impl Store {
+    /// Accounts with something to do before `until`, the most urgent first, and accounts with an attempt whose process
+    /// is gone.
+    pub(crate) async fn accounts_with_work(&self, until: i64, limit: i64) -> Result<Vec<Uuid>, Error> {
+        let sqlite = self.db.is_sqlite();
+        read!(self.db, c => {
+            let mut accounts: Vec<Uuid> = sqlx::query_scalar(timed!(sqlite,
+                "select a.account_id
+                   from publish_attempts a left join account_leases l on l.account_id = a.account_id
+                  where a.outcome is null and (l.until_at is null or l.until_at <= ", ")"))
+                .fetch_all(&mut *c).await?;
+            let due: Vec<Uuid> = sqlx::query_scalar(concat!(
+                "select account_id
+                   from deliveries
+                  where next_at is not null and next_at <= $1 and ", in_line!(), "
+                  group by account_id
+                  order by min(next_at)
+                  limit $2"))
+                .bind(until).bind(limit).fetch_all(&mut *c).await?;
+            accounts.extend(due);
+            Ok(accounts)
+        })
+    }
+
+    /// The account's line: what is due for preparation before `until`, in order of due time.
+    pub(crate) async fn line(&self, account_id: Uuid, until: i64, limit: i64) -> Result<Vec<Stored>, Error> {
+        read!(self.db, c => {
+            Ok(sqlx::query_as(concat!(
+                "select ", columns!(), "
+                   from deliveries
+                  where account_id = $1 and due_at <= $2 and ", in_line!(), "
+                  order by due_at, target_id
+                  limit $3"))
+                .bind(account_id).bind(until).bind(limit).fetch_all(&mut *c).await?)
+        })
+    }
+
+    /// Deliveries outside of any line whose moment has come: parked, processing, or waiting for a person.
+    pub(crate) async fn beside_the_line(&self, now: i64, limit: i64) -> Result<Vec<Stored>, Error> {
+        read!(self.db, c => {
+            Ok(sqlx::query_as(concat!(
+                "select ", columns!(), "
+                   from deliveries
+                  where next_at is not null and next_at <= $1
+                    and state in ('parked', 'processing', 'needs_confirmation')
+                  order by next_at
+                  limit $2"))
+                .bind(now).bind(limit).fetch_all(&mut *c).await?)
+        })
+    }
+
+    /// Parked deliveries of an account.
+    pub(crate) async fn parked(&self, account_id: Uuid, limit: i64) -> Result<Vec<Stored>, Error> {
+        read!(self.db, c => {
+            Ok(sqlx::query_as(concat!(
+                "select ", columns!(), " from deliveries where account_id = $1 and state = 'parked'
+                  order by due_at, target_id limit $2"))
+                .bind(account_id).bind(limit).fetch_all(&mut *c).await?)
+        })
+    }
+
+    /// How many deliveries are past their deadline by `tolerance` milliseconds. Must be 0.
+    pub(crate) async fn stuck(&self, tolerance: i64) -> Result<i64, Error> {
+        let sqlite = self.db.is_sqlite();
+        read!(self.db, c => {
+            Ok(sqlx::query_scalar(timed!(sqlite,
+                "select count(*) from deliveries
+                  where next_at is not null and state <> 'needs_confirmation' and next_at + $1 < ", ""))
+                .bind(tolerance).fetch_one(&mut *c).await?)
+        })
+    }
+
+    /// The stored handles of deliveries, as (target, revision, step, JSON).
+    pub(crate) async fn handles(&self, targets: &[Uuid]) -> Result<Vec<(Uuid, i64, String, String)>, Error> {
+        let sqlite = self.db.is_sqlite();
+        let ids = id_list(targets);
+        read!(self.db, c => {
+            Ok(sqlx::query_as(either!(sqlite,
+                "select target_id, revision, step, handle from handles
+                  where target_id in (select unhex(value) from json_each($1))",
+                "select target_id, revision, step, handle from handles
+                  where target_id in (select value::uuid from json_array_elements_text($1::json) as value)"))
+                .bind(ids).fetch_all(&mut *c).await?)
+        })
+    }
+
+    /// Stores the handle of a step.
+    pub(crate) async fn save_handle(&self, target_id: Uuid, revision: i64, step: String, handle: String) -> Result<(), Error> {
+        let sqlite = self.db.is_sqlite();
+        write!(self.db, tx => {
+            sqlx::query(timed!(sqlite,
+                "insert into handles (target_id, revision, step, handle, created_at) values ($1, $2, $3, $4, ", ")
+                     on conflict (target_id, revision, step) do update set handle = excluded.handle"))
+                .bind(target_id).bind(revision).bind(step).bind(handle).execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
+    }
+
+    /// Marks deliveries whose reversible steps begin now; answers those that still may.
+    pub(crate) async fn begin_preparing(&self, targets: &[Uuid], timeout: i64) -> Result<Vec<Uuid>, Error> {
+        let sqlite = self.db.is_sqlite();
+        let ids = id_list(targets);
+        write!(self.db, tx => {
+            let begun = sqlx::query_scalar(either!(sqlite,
+                "update deliveries
+                    set state = 'preparing', updated_at = cast(unixepoch('subsec') * 1000 as integer),
+                        next_at = min(late_at, cast(unixepoch('subsec') * 1000 as integer) + $2)
+                  where target_id in (select unhex(value) from json_each($1))
+                    and state in ('handed_over', 'preparing', 'retry_wait')
+                    and late_at > cast(unixepoch('subsec') * 1000 as integer)
+              returning target_id",
+                "update deliveries
+                    set state = 'preparing', updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
+                        next_at = least(late_at, (extract(epoch from clock_timestamp()) * 1000)::bigint + $2)
+                  where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+                    and state in ('handed_over', 'preparing', 'retry_wait')
+                    and late_at > (extract(epoch from clock_timestamp()) * 1000)::bigint
+              returning target_id"))
+                .bind(ids).bind(timeout).fetch_all(&mut *tx).await?;
+            Ok::<_, Error>(begun)
+        })
+    }
+
+    /// Marks deliveries that are ready; answers those that still are wanted.
+    pub(crate) async fn mark_prepared(&self, targets: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        let sqlite = self.db.is_sqlite();
+        let ids = id_list(targets);
+        write!(self.db, tx => {
+            let ready = sqlx::query_scalar(either!(sqlite,
+                "update deliveries
+                    set state = 'prepared', updated_at = cast(unixepoch('subsec') * 1000 as integer),
+                        next_at = max(due_at, cast(unixepoch('subsec') * 1000 as integer))
+                  where target_id in (select unhex(value) from json_each($1)) and state = 'preparing'
+              returning target_id",
+                "update deliveries
+                    set state = 'prepared', updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
+                        next_at = greatest(due_at, (extract(epoch from clock_timestamp()) * 1000)::bigint)
+                  where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+                    and state = 'preparing'
+              returning target_id"))
+                .bind(ids).fetch_all(&mut *tx).await?;
+            Ok::<_, Error>(ready)
+        })
+    }
+
+    /// What is known about the last attempt of a delivery.
+    pub(crate) async fn attempt_facts(&self, stored: &Stored) -> Result<Option<AttemptFacts>, Error> {
+        let (target_id, account_id, n) = (stored.target_id, stored.account_id, stored.attempt_n);
+        let first_armed_at = stored.first_armed_at;
+        read!(self.db, c => {
+            let attempt: Option<(i64, Vec<u8>)> = sqlx::query_as(
+                "select armed_at, request_sha256 from publish_attempts where target_id = $1 and n = $2")
+                .bind(target_id).bind(n).fetch_optional(&mut *c).await?;
+            let Some((armed_at, request_sha256)) = attempt else { return Ok(None) };
+            let first_armed_at = first_armed_at.unwrap_or(armed_at);
+            let last_native_id = sqlx::query_scalar(
+                "select native_id from deliveries
+                  where account_id = $1 and native_id is not null and first_armed_at < $2
+                  order by first_armed_at desc limit 1")
+                .bind(account_id).bind(first_armed_at).fetch_optional(&mut *c).await?;
+            let taken_native_ids = sqlx::query_scalar(
+                "select native_id from deliveries
+                  where account_id = $1 and native_id is not null and first_armed_at >= $2 and target_id <> $3
+                  order by first_armed_at limit $4")
+                .bind(account_id).bind(first_armed_at).bind(target_id).bind(TAKEN).fetch_all(&mut *c).await?;
+            Ok(Some(AttemptFacts { n, armed_at, first_armed_at, request_sha256, last_native_id, taken_native_ids }))
+        })
+    }
+
+    /// Parks what an account has in its line and has not sent; answers how many.
+    pub(crate) async fn park_account(&self, account_id: Uuid, problem: &Problem) -> Result<usize, Error> {
+        let sqlite = self.db.is_sqlite();
+        let Problem { code, message } = problem.clone();
+        write!(self.db, tx => {
+            let parked: Vec<Uuid> = sqlx::query_scalar(timed!(sqlite,
+                "update deliveries
+                    set state = 'parked', next_at = late_at, problem_code = $2, problem_message = $3, updated_at = ", "
+                  where account_id = $1 and state in ('handed_over', 'preparing', 'prepared', 'retry_wait')
+              returning target_id"))
+                .bind(account_id).bind(code).bind(message).fetch_all(&mut *tx).await?;
+            for target_id in &parked {
+                events::insert!(tx, sqlite, *target_id)?;
+            }
+            Ok::<_, Error>(parked.len())
+        })
+    }
+
+    /// Cancels what an account has not sent; answers how many. For an account that a user disconnected.
+    pub(crate) async fn cancel_account(&self, account_id: Uuid, problem: &Problem) -> Result<usize, Error> {
+        let sqlite = self.db.is_sqlite();
+        let Problem { code, message } = problem.clone();
+        write!(self.db, tx => {
+            let cancelled: Vec<Uuid> = sqlx::query_scalar(timed!(sqlite,
+                "update deliveries
+                    set state = 'cancelled', next_at = null, problem_code = $2, problem_message = $3, updated_at = ", "
+                  where account_id = $1 and state in ('handed_over', 'preparing', 'prepared', 'retry_wait', 'parked')
+              returning target_id"))
+                .bind(account_id).bind(code).bind(message).fetch_all(&mut *tx).await?;
+            for target_id in &cancelled {
+                events::insert!(tx, sqlite, *target_id)?;
+            }
+            Ok::<_, Error>(cancelled.len())
+        })
+    }
+}

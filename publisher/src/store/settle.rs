@@ -1,0 +1,176 @@
+//! A decided step is stored: the delivery's row by compare-and-set, its attempt's outcome, its event, in one
+//! transaction, and in the same one, when the account has more to send, the ARM of the next delivery.
+//!
+//! Statements of a published post in a burst: close the attempt, update the delivery, write the event, take lease and
+//! permit, mark the next one as sending, open its attempt: six, and one commit.
+
+use postmesh_kit::write;
+use uuid::Uuid;
+
+use super::{Store, events, rows::Stored, timed};
+use crate::{
+    domain::{
+        outcome::Wire,
+        state::State,
+        step::{self, Closing, Effect, Problem},
+    },
+    error::Error,
+};
+
+/// One decided step of one delivery, as it is to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) target_id: Uuid,
+    pub(crate) revision: i64,
+    pub(crate) from: State,
+    pub(crate) attempt_n: i64,
+    pub(crate) after: step::Delivery,
+    pub(crate) close: Option<Closing>,
+    pub(crate) wire: Wire,
+    pub(crate) native_id: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) evidence: Option<String>,
+    pub(crate) handle: Option<String>,
+    pub(crate) forget: Vec<String>,
+    pub(crate) reports: bool,
+    pub(crate) problem: Option<Problem>,
+}
+
+impl Change {
+    /// The part of a step that is stored; answers also the effects that are left to be done.
+    pub(crate) fn new(
+        stored: &Stored,
+        from: State,
+        after: step::Delivery,
+        effects: Vec<Effect>,
+        wire: Wire,
+    ) -> (Self, Vec<Effect>) {
+        let mut change = Self {
+            target_id: stored.target_id,
+            revision: stored.revision,
+            from,
+            attempt_n: stored.attempt_n,
+            after,
+            close: None,
+            wire,
+            native_id: None,
+            url: None,
+            evidence: None,
+            handle: None,
+            forget: Vec::new(),
+            reports: false,
+            problem: None,
+        };
+        let mut left = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Close(closing) => change.close = Some(closing),
+                Effect::Report(problem) => {
+                    change.reports = true;
+                    change.problem = problem;
+                }
+                Effect::Record { native_id, url, evidence } => {
+                    change.native_id = Some(native_id);
+                    change.url = Some(url);
+                    change.evidence = evidence;
+                }
+                Effect::Track { handle } => change.handle = Some(handle),
+                Effect::Forget(steps) => change.forget = steps,
+                other => left.push(other),
+            }
+        }
+        (change, left)
+    }
+
+    /// The same change as rows after it is stored.
+    pub(crate) fn apply_to(&self, stored: &mut Stored) {
+        let after = &self.after;
+        stored.state = after.state.as_str().to_owned();
+        stored.next_at = after.next_at;
+        stored.tries = i64::from(after.tries);
+        stored.is_open = after.is_open;
+        stored.first_armed_at = after.first_armed_at;
+        stored.send_deadline = after.send_deadline;
+        stored.doubt_since = after.doubt_since;
+        stored.quiet_at = after.quiet_at;
+        stored.absent_reads = i64::from(after.absent_reads);
+        stored.absent_since = after.absent_since;
+        stored.refusal_code = after.refusal.as_ref().map(|refusal| refusal.code.clone());
+        stored.refusal_message = after.refusal.as_ref().map(|refusal| refusal.message.clone());
+        if let Some(handle) = &self.handle {
+            stored.processing_handle = Some(handle.clone());
+        }
+    }
+}
+
+/// Stores one change inside a transaction; evaluates to whether the delivery still was where the step began. The fact
+/// that the network accepted is stored wherever the delivery is by now: it stays true.
+macro_rules! store_change {
+    ($tx:ident, $sqlite:expr, $change:expr) => {{
+        let change: &$crate::store::Change = $change;
+        let after = &change.after;
+        if let Some(closing) = change.close {
+            sqlx::query($crate::store::timed!($sqlite,
+                "update publish_attempts
+                    set outcome = $3, http_status = $4, platform_code = $5, request_id = $6, native_id = $7,
+                        evidence = $8, closed_at = ", "
+                  where target_id = $1 and n = $2 and outcome is null"))
+                .bind(change.target_id).bind(change.attempt_n).bind(closing.as_str())
+                .bind(change.wire.http_status.map(i64::from)).bind(change.wire.platform_code.clone())
+                .bind(change.wire.request_id.clone()).bind(change.native_id.clone()).bind(change.evidence.clone())
+                .execute(&mut *$tx).await?;
+        }
+        let moved = if let (Some(native_id), State::Published) = (&change.native_id, after.state) {
+            sqlx::query($crate::store::timed!($sqlite,
+                "update deliveries
+                    set state = 'published', native_id = $3, url = $4, evidence = $5, next_at = null, is_open = false,
+                        problem_code = null, problem_message = null, updated_at = ", "
+                  where target_id = $1 and revision = $2
+                    and state in ('sending', 'unknown', 'processing', 'needs_confirmation')"))
+                .bind(change.target_id).bind(change.revision).bind(native_id.clone()).bind(change.url.clone())
+                .bind(change.evidence.clone())
+                .execute(&mut *$tx).await?.rows_affected()
+        } else {
+            sqlx::query($crate::store::timed!($sqlite,
+                "update deliveries
+                    set state = $5, next_at = $6, tries = $7, is_open = $8, doubt_since = $9, quiet_at = $10,
+                        absent_reads = $11, absent_since = $12, refusal_code = $13, refusal_message = $14,
+                        processing_handle = coalesce($15, processing_handle), problem_code = $16,
+                        problem_message = $17, updated_at = ", "
+                  where target_id = $1 and revision = $2 and state = $3 and attempt_n = $4"))
+                .bind(change.target_id).bind(change.revision).bind(change.from.as_str()).bind(change.attempt_n)
+                .bind(after.state.as_str()).bind(after.next_at).bind(i64::from(after.tries)).bind(after.is_open)
+                .bind(after.doubt_since).bind(after.quiet_at).bind(i64::from(after.absent_reads))
+                .bind(after.absent_since).bind(after.refusal.as_ref().map(|refusal| refusal.code.clone()))
+                .bind(after.refusal.as_ref().map(|refusal| refusal.message.clone())).bind(change.handle.clone())
+                .bind(change.problem.as_ref().map(|problem| problem.code.clone()))
+                .bind(change.problem.as_ref().map(|problem| problem.message.clone()))
+                .execute(&mut *$tx).await?.rows_affected()
+        } == 1;
+        if moved {
+            for step in &change.forget {
+                sqlx::query("delete from handles where target_id = $1 and revision = $2 and step = $3")
+                    .bind(change.target_id).bind(change.revision).bind(step.clone()).execute(&mut *$tx).await?;
+            }
+            if change.reports {
+                $crate::store::events::insert!($tx, $sqlite, change.target_id)?;
+            }
+        }
+        moved
+    }};
+}
+pub(super) use store_change;
+
+impl Store {
+    /// Stores steps in one transaction; answers for each whether the delivery still was where the step began.
+    pub(crate) async fn apply(&self, changes: Vec<Change>) -> Result<Vec<bool>, Error> {
+        let sqlite = self.db.is_sqlite();
+        write!(self.db, tx => {
+            let mut moved = Vec::with_capacity(changes.len());
+            for change in &changes {
+                moved.push(store_change!(tx, sqlite, change));
+            }
+            Ok::<_, Error>(moved)
+        })
+    }
+}

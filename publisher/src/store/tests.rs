@@ -1,0 +1,458 @@
+//! One conformance test per verb of the store, on both databases.
+
+use std::sync::Arc;
+
+use postmesh_kit::{
+    clock::{Clock, SystemClock},
+    read,
+    testing::each_database,
+    write,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    MIGRATIONS,
+    clockguard::ClockGuard,
+    domain::{
+        content::Content,
+        outcome::{DeliveryClass, Outcome, Wire},
+        policy::Policy,
+        state::State,
+        step::{Event, Problem, step},
+    },
+    store::intake::Taken,
+};
+
+const WORKSPACE: Uuid = Uuid::from_u128(1);
+const ACCOUNT: Uuid = Uuid::from_u128(2);
+const HOUR: i64 = 3_600_000;
+
+fn now() -> i64 {
+    SystemClock.now_ms()
+}
+
+fn policy() -> Policy {
+    Policy::default()
+}
+
+fn a_delivery(target: u128, revision: i64, due_at: i64) -> Delivering {
+    Delivering {
+        target_id: Uuid::from_u128(target),
+        post_id: Uuid::from_u128(3),
+        workspace_id: WORKSPACE,
+        account_id: ACCOUNT,
+        network: "mastodon".into(),
+        revision,
+        due_at,
+        max_late: HOUR,
+        content: Content { text: format!("post {target} 'ü' \u{1f600} \u{0}"), ..Content::default() },
+        plan: serde_json::json!({"rkey": "3l"}),
+    }
+}
+
+/// A store whose targets 1..=n are prepared and due, and the fence of their account.
+async fn ready(db: Db, n: u128) -> (Store, Uuid, i64) {
+    let store = Store::new(db);
+    let owner = Uuid::now_v7();
+    let batch: Vec<_> = (1..=n).map(|target| a_delivery(target, 1, now() - 1000)).collect();
+    store.deliver(batch, &policy()).await.unwrap();
+    let ids: Vec<_> = (1..=n).map(Uuid::from_u128).collect();
+    assert_eq!(store.begin_preparing(&ids, 1000).await.unwrap().len(), ids.len());
+    assert_eq!(store.mark_prepared(&ids).await.unwrap().len(), ids.len());
+    let fence = store.acquire_lease(ACCOUNT, owner, 30_000).await.unwrap().unwrap();
+    (store, owner, fence)
+}
+
+fn an_arm(target: u128, owner: Uuid, fence: i64) -> ArmRequest {
+    ArmRequest {
+        target_id: Uuid::from_u128(target),
+        workspace_id: WORKSPACE,
+        account_id: ACCOUNT,
+        revision: 1,
+        from: State::Prepared,
+        close: None,
+        needs_quiet: false,
+        key_window: 0,
+        owner,
+        fence,
+        key: "KEY".into(),
+        request_sha256: [7; 32],
+        permits: 0,
+        permit_window: 1000,
+        send_timeout: 60_000,
+        quiesce: 60_000,
+        nonce: Uuid::now_v7(),
+        guard: Arc::new(ClockGuard::default()),
+    }
+}
+
+async fn row(store: &Store, target: u128) -> Stored {
+    let id = Uuid::from_u128(target);
+    let found: Result<Stored, Error> = read!(store.db, c => {
+        Ok(sqlx::query_as(concat!("select ", rows::columns!(), " from deliveries where target_id = $1"))
+            .bind(id).fetch_one(&mut *c).await?)
+    });
+    found.unwrap()
+}
+
+async fn change(store: &Store, target: u128, event: Event, class: DeliveryClass) -> Change {
+    let stored = row(store, target).await;
+    let before = stored.decision().unwrap();
+    let (after, effects) = step(&before, event, class, &policy(), now(), 0.0).unwrap();
+    Change::new(&stored, before.state, after, effects, Wire { http_status: Some(200), ..Wire::default() }).0
+}
+
+fn accepted(id: &str) -> Event {
+    Event::Settled(Outcome::Accepted { native_id: id.into(), url: format!("https://x.example/{id}") })
+}
+
+#[tokio::test]
+async fn takes_a_revision_once_and_replaces_it_by_a_newer_one() {
+    each_database(MIGRATIONS, |db| async move {
+        let store = Store::new(db);
+        let due = now() + HOUR;
+        let batch = vec![a_delivery(1, 1, due), a_delivery(2, 1, due), a_delivery(1, 1, due)];
+        assert_eq!(store.deliver(batch, &policy()).await.unwrap(), vec![Taken::Accepted; 3]);
+        assert_eq!(store.deliver(vec![a_delivery(1, 1, due + 5)], &policy()).await.unwrap(), [Taken::Accepted]);
+        assert_eq!(row(&store, 1).await.due_at, due, "the same revision changes nothing");
+        assert_eq!(store.deliver(vec![a_delivery(1, 2, due + 5)], &policy()).await.unwrap(), [Taken::Accepted]);
+        let stored = row(&store, 1).await;
+        assert_eq!((stored.revision, stored.due_at, stored.state.as_str()), (2, due + 5, "handed_over"));
+        assert_eq!(stored.next_at, Some(due + 5 - 60_000));
+        assert_eq!(store.deliver(vec![a_delivery(1, 1, due)], &policy()).await.unwrap(), [Taken::Superseded]);
+        let work = stored.work(&crate::domain::key::Keys::new(&[1; 32])).unwrap();
+        assert_eq!(work.content.text, "post 1 'ü' \u{1f600} \u{0}");
+        assert_eq!(work.plan, serde_json::json!({"rkey": "3l"}));
+        let mut foreign = a_delivery(1, 3, due);
+        foreign.workspace_id = Uuid::from_u128(99);
+        assert!(matches!(&store.deliver(vec![foreign], &policy()).await.unwrap()[..], [Taken::Refused(_)]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refuses_a_newer_revision_while_an_older_one_may_be_visible() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        let taken = store.deliver(vec![a_delivery(1, 2, now())], &policy()).await.unwrap();
+        assert!(matches!(&taken[..], [Taken::Refused(problem)] if problem.code == "ALREADY_BEING_SENT"));
+        assert_eq!(row(&store, 1).await.revision, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_recalled_revision_is_never_accepted_whichever_comes_first() {
+    each_database(MIGRATIONS, |db| async move {
+        let store = Store::new(db);
+        let due = now() + HOUR;
+        let target = Uuid::from_u128;
+        // Before it arrives.
+        let answers = store.recall(WORKSPACE, vec![(target(1), 1)]).await.unwrap();
+        assert_eq!(answers, [Recalled { is_recalled: true, state: None, account_id: None }]);
+        assert_eq!(store.deliver(vec![a_delivery(1, 1, due)], &policy()).await.unwrap(), [Taken::Superseded]);
+        assert_eq!(store.deliver(vec![a_delivery(1, 2, due)], &policy()).await.unwrap(), [Taken::Accepted]);
+        // After; twice.
+        for _ in 0..2 {
+            let answers = store.recall(WORKSPACE, vec![(target(1), 2)]).await.unwrap();
+            assert_eq!(answers[0].state, Some(State::Cancelled));
+            assert!(answers[0].is_recalled);
+        }
+        assert_eq!(store.deliver(vec![a_delivery(1, 2, due)], &policy()).await.unwrap(), [Taken::Superseded]);
+        assert_eq!(store.events_after(0, 10).await.unwrap().len(), 1);
+        // Another workspace can neither recall nor block it.
+        store.deliver(vec![a_delivery(5, 1, due)], &policy()).await.unwrap();
+        let answers = store.recall(Uuid::from_u128(99), vec![(target(5), 1), (target(6), 9)]).await.unwrap();
+        assert!(!answers[0].is_recalled);
+        assert_eq!(store.deliver(vec![a_delivery(6, 1, due)], &policy()).await.unwrap(), [Taken::Accepted]);
+        assert_eq!(row(&store, 5).await.state, "handed_over");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_recall_is_too_late_once_armed() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 2).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        let items = vec![(Uuid::from_u128(1), 1), (Uuid::from_u128(2), 1)];
+        let answers = store.recall(WORKSPACE, items).await.unwrap();
+        assert_eq!((answers[0].is_recalled, answers[0].state), (false, Some(State::Sending)));
+        assert!(answers[1].is_recalled);
+        let published = change(&store, 1, accepted("9"), DeliveryClass::IdempotencyKey).await;
+        let (_, arming) = store.apply_and_arm(vec![published], an_arm(2, owner, fence)).await.unwrap();
+        assert!(matches!(arming, Arming::Gone), "a recalled delivery is never armed: {arming:?}");
+        assert_eq!(row(&store, 1).await.state, "published");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn arms_only_what_is_due_and_only_for_the_owner() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        store.deliver(vec![a_delivery(7, 1, now() + HOUR)], &policy()).await.unwrap();
+        store.begin_preparing(&[Uuid::from_u128(7)], 1000).await.unwrap();
+        store.mark_prepared(&[Uuid::from_u128(7)]).await.unwrap();
+        let arm = |request: ArmRequest| {
+            let store = store.clone();
+            async move { store.apply_and_arm(vec![], request).await.unwrap().1 }
+        };
+        assert!(matches!(arm(an_arm(7, owner, fence)).await, Arming::NotDue { .. }));
+        assert!(matches!(arm(an_arm(1, Uuid::now_v7(), fence)).await, Arming::NotOwner));
+        assert!(matches!(arm(an_arm(1, owner, fence - 1)).await, Arming::NotOwner));
+        assert!(matches!(arm(ArmRequest { revision: 2, ..an_arm(1, owner, fence) }).await, Arming::Gone));
+        let foreign = ArmRequest { workspace_id: Uuid::from_u128(99), ..an_arm(1, owner, fence) };
+        assert!(matches!(arm(foreign).await, Arming::Gone));
+        let Arming::Armed { armed, armed_at } = arm(an_arm(1, owner, fence)).await else { panic!("must arm") };
+        assert_eq!((armed.n(), armed.key(), armed.is_resend()), (1, "KEY", false));
+        assert!(armed.time_left().unwrap().as_secs() >= 50);
+        assert!((armed_at - now()).abs() < 60_000);
+        let stored = row(&store, 1).await;
+        assert_eq!((stored.state.as_str(), stored.attempt_n, stored.is_open), ("sending", 1, true));
+        assert_eq!(stored.next_at, Some(armed_at + 120_000));
+        assert!(matches!(arm(an_arm(1, owner, fence)).await, Arming::Gone), "armed twice");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_attempts_are_never_open_for_one_account() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 2).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        let second = store.apply_and_arm(vec![], an_arm(2, owner, fence)).await;
+        assert!(matches!(second, Err(Error::Contended)), "{second:?}");
+        assert_eq!(row(&store, 2).await.state, "prepared", "everything was rolled back");
+        // Closing the first and arming the second is one transaction.
+        let published = change(&store, 1, accepted("9"), DeliveryClass::IdempotencyKey).await;
+        let (moved, arming) = store.apply_and_arm(vec![published], an_arm(2, owner, fence)).await.unwrap();
+        assert_eq!(moved, [true]);
+        assert!(matches!(arming, Arming::Armed { .. }));
+        let events = store.events_after(0, 10).await.unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!((events[0].state.as_str(), events[0].native_id.as_deref()), ("published", Some("9")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn permits_are_counted_by_arming_alone() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 3).await;
+        let limited = |target| ArmRequest { permits: 1, permit_window: HOUR, ..an_arm(target, owner, fence) };
+        let gone = ArmRequest { revision: 9, ..limited(1) };
+        assert!(matches!(store.apply_and_arm(vec![], gone).await.unwrap().1, Arming::Gone));
+        let (_, first) = store.apply_and_arm(vec![], limited(1)).await.unwrap();
+        assert!(matches!(first, Arming::Armed { .. }), "the permit of the refused one was given back: {first:?}");
+        let published = change(&store, 1, accepted("9"), DeliveryClass::IdempotencyKey).await;
+        let (moved, second) = store.apply_and_arm(vec![published], limited(2)).await.unwrap();
+        assert_eq!(moved, [true]);
+        let Arming::OutOfPermits { until } = second else { panic!("{second:?}") };
+        assert!(until > now() + HOUR / 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_jumping_clock_arms_nothing() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        let guard = Arc::new(ClockGuard::default());
+        assert!(guard.agrees(now() - 10 * HOUR));
+        let request = ArmRequest { guard, ..an_arm(1, owner, fence) };
+        assert!(matches!(store.apply_and_arm(vec![], request).await, Err(Error::ClockJumped)));
+        assert_eq!(row(&store, 1).await.state, "prepared");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_resend_closes_the_attempt_in_doubt_and_keeps_its_class_guards() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        let lost = change(&store, 1, Event::Lost, DeliveryClass::IdempotencyKey).await;
+        assert_eq!(store.apply(vec![lost]).await.unwrap(), [true]);
+        let resend = ArmRequest { from: State::Unknown, close: Some(1), ..an_arm(1, owner, fence) };
+        let quiet = ArmRequest { needs_quiet: true, ..resend.clone() };
+        assert!(matches!(store.apply_and_arm(vec![], quiet).await.unwrap().1, Arming::Gone));
+        let window = ArmRequest { key_window: 1, nonce: Uuid::now_v7(), ..resend.clone() };
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await; // lets the database's clock leave the window
+        assert!(matches!(store.apply_and_arm(vec![], window).await.unwrap().1, Arming::Gone));
+        let again = ArmRequest { nonce: Uuid::now_v7(), ..resend };
+        let Arming::Armed { armed, .. } = store.apply_and_arm(vec![], again).await.unwrap().1 else {
+            panic!("must arm")
+        };
+        assert!(armed.is_resend());
+        assert_eq!(armed.n(), 2);
+        let facts = store.attempt_facts(&row(&store, 1).await).await.unwrap().unwrap();
+        assert_eq!((facts.n, facts.request_sha256), (2, vec![7; 32]));
+        assert!(facts.first_armed_at <= facts.armed_at);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn disarming_closes_an_attempt_whose_commit_went_unheard() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        let request = an_arm(1, owner, fence);
+        let nonce = request.nonce;
+        store.apply_and_arm(vec![], request).await.unwrap();
+        assert!(store.disarm(nonce).await.unwrap());
+        assert!(!store.disarm(nonce).await.unwrap());
+        assert_eq!(row(&store, 1).await.state, "retry_wait");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_network_accepted_is_stored_wherever_the_delivery_is_by_now() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        let late_answer = change(&store, 1, accepted("77"), DeliveryClass::IdempotencyKey).await;
+        let late_refusal = change(
+            &store,
+            1,
+            Event::Settled(Outcome::Rejected { code: "X".into(), message: "x".into() }),
+            DeliveryClass::IdempotencyKey,
+        )
+        .await;
+        let lost = change(&store, 1, Event::Lost, DeliveryClass::IdempotencyKey).await;
+        store.apply(vec![lost]).await.unwrap();
+        assert_eq!(store.apply(vec![late_refusal]).await.unwrap(), [false], "a zombie's refusal proves nothing");
+        assert_eq!(store.apply(vec![late_answer.clone()]).await.unwrap(), [true]);
+        assert_eq!(store.apply(vec![late_answer]).await.unwrap(), [false]);
+        assert_eq!(row(&store, 1).await.state, "published");
+        let states: Vec<_> = store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
+        assert_eq!(states, ["unknown", "published"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_has_one_owner_and_its_fence_grows() {
+    each_database(MIGRATIONS, |db| async move {
+        let store = Store::new(db);
+        let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+        assert_eq!(store.acquire_lease(ACCOUNT, a, 30_000).await.unwrap(), Some(1));
+        assert_eq!(store.acquire_lease(ACCOUNT, b, 30_000).await.unwrap(), None);
+        assert_eq!(store.acquire_lease(ACCOUNT, a, 30_000).await.unwrap(), Some(2));
+        store.renew_leases(a, 30_000).await.unwrap();
+        store.release_leases(a).await.unwrap();
+        assert_eq!(store.renew_leases(a, 30_000).await.unwrap(), 0, "what ended stays ended");
+        assert_eq!(store.acquire_lease(ACCOUNT, b, 30_000).await.unwrap(), Some(3));
+        store.begin_life().await.unwrap();
+        assert_eq!(store.acquire_lease(ACCOUNT, a, 1).await.unwrap().is_some(), store.db.is_sqlite());
+        store.release_lease(ACCOUNT, b).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn finds_accounts_with_work_and_their_line_in_order() {
+    each_database(MIGRATIONS, |db| async move {
+        let store = Store::new(db);
+        let start = now();
+        let mut other = a_delivery(9, 1, start - 500);
+        other.account_id = Uuid::from_u128(20);
+        let mut far = a_delivery(10, 1, start + 24 * HOUR);
+        far.account_id = Uuid::from_u128(21);
+        let batch = vec![a_delivery(2, 1, start + 50), a_delivery(1, 1, start + 50), a_delivery(3, 1, start), other, far];
+        store.deliver(batch, &policy()).await.unwrap();
+        assert_eq!(store.accounts_with_work(start, 10).await.unwrap(), [Uuid::from_u128(20), ACCOUNT]);
+        assert_eq!(store.accounts_with_work(start, 1).await.unwrap(), [Uuid::from_u128(20)]);
+        let line = store.line(ACCOUNT, start + HOUR, 10).await.unwrap();
+        let order: Vec<_> = line.iter().map(|row| row.target_id.as_u128()).collect();
+        assert_eq!(order, [3, 1, 2]);
+        assert_eq!(store.line(ACCOUNT, start + HOUR, 2).await.unwrap().len(), 2);
+        assert_eq!(store.stuck(0).await.unwrap(), 4, "their preparation should have begun a minute ago");
+        assert_eq!(store.stuck(HOUR).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn finds_accounts_whose_sender_is_gone() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        assert_eq!(store.accounts_with_work(0, 10).await.unwrap(), [] as [Uuid; 0]);
+        store.release_leases(owner).await.unwrap();
+        assert_eq!(store.accounts_with_work(0, 10).await.unwrap(), [ACCOUNT]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keeps_handles_of_a_revision() {
+    each_database(MIGRATIONS, |db| async move {
+        let store = Store::new(db);
+        let target = Uuid::from_u128(1);
+        store.save_handle(target, 1, "media.0".into(), "\"a\"".into()).await.unwrap();
+        store.save_handle(target, 1, "media.0".into(), "\"b\"".into()).await.unwrap();
+        store.save_handle(Uuid::from_u128(2), 1, "media.0".into(), "\"c\"".into()).await.unwrap();
+        assert_eq!(store.handles(&[target]).await.unwrap(), [(target, 1, "media.0".to_owned(), "\"b\"".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parks_and_cancels_what_an_account_has_not_sent() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 3).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        assert_eq!(store.park_account(ACCOUNT, &Problem::new("RECONNECT", "connect")).await.unwrap(), 2);
+        assert_eq!(store.parked(ACCOUNT, 10).await.unwrap().len(), 2);
+        assert_eq!(row(&store, 1).await.state, "sending");
+        assert_eq!(store.cancel_account(ACCOUNT, &Problem::new("DISCONNECTED", "x")).await.unwrap(), 2);
+        let states: Vec<_> = store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
+        assert_eq!(states, ["parked", "parked", "cancelled", "cancelled"]);
+        assert!(store.beside_the_line(now(), 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tailer_never_skips_an_event_that_commits_late() {
+    each_database(MIGRATIONS, |db| async move {
+        let store = Store::new(db);
+        store.deliver(vec![a_delivery(1, 1, now()), a_delivery(2, 1, now())], &policy()).await.unwrap();
+        let sqlite = store.db.is_sqlite();
+        let (begun, committed) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+        let slow = async {
+            let Db::Postgres(pool) = &store.db else { return };
+            let mut transaction = pool.begin().await.unwrap();
+            let tx = &mut *transaction;
+            events::insert!(tx, sqlite, Uuid::from_u128(1)).unwrap();
+            begun.notify_one();
+            committed.notified().await;
+            transaction.commit().await.unwrap();
+        };
+        let fast = async {
+            if !sqlite {
+                begun.notified().await;
+            }
+            let done: Result<(), Error> = write!(store.db, tx => {
+                events::insert!(tx, sqlite, Uuid::from_u128(2))?;
+                Ok(())
+            });
+            done.unwrap();
+            let first = store.events_after(0, 10).await.unwrap();
+            assert_eq!(first.len(), 1);
+            committed.notify_one();
+            first[0].sequence
+        };
+        let ((), seen) = tokio::join!(slow, fast);
+        if !sqlite {
+            let next = store.events_after(seen, 10).await.unwrap();
+            assert_eq!(next.len(), 1, "the event that committed later comes later");
+            assert_eq!(next[0].target_id, Uuid::from_u128(1));
+        }
+    })
+    .await;
+}
