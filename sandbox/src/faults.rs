@@ -80,7 +80,7 @@ async fn pass(
         operation: route.operation,
         account,
         method: parts.method.to_string(),
-        path: parts.uri.to_string(),
+        path: format!("/{}{}", route.network.name(), parts.uri), // the router took the prefix off
         headers: requests::headers(&parts.headers),
         body_sha256: crypto::sha256_hex(&bytes),
         body: requests::body(&parts.headers, &bytes),

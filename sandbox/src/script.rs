@@ -43,6 +43,7 @@ pub(crate) enum Fault {
     /// Executed; the connection is reset.
     AcceptThenReset {},
     /// Executed; answers the network's own 500.
+    #[serde(rename = "accept_then_500")]
     AcceptThen500 {},
     /// Never answered; executed after that time, whether or not the client is still there.
     AcceptLate { ms: u64 },

@@ -16,7 +16,7 @@ mod tid;
 use axum::{
     Router,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde_json::{Value, json};
@@ -53,29 +53,27 @@ const fn writes(points: u64) -> [Bucket; 3] {
 
 pub(crate) fn routes(ctx: &Ctx) -> Router<Ctx> {
     let on = |operation, buckets, methods| guard(ctx, Network::Bluesky, operation, buckets, methods);
-    let xrpc = Router::new()
-        .route("/_health", on(Op::Read, CALLS, get(session::health)))
-        .route("/com.atproto.server.describeServer", on(Op::Read, CALLS, get(session::describe_server)))
-        .route("/com.atproto.server.createSession", on(Op::Session, LOGIN, post(session::create)))
-        .route("/com.atproto.server.refreshSession", on(Op::Refresh, CALLS, post(session::refresh)))
-        .route("/com.atproto.server.deleteSession", on(Op::Revoke, CALLS, post(session::delete)))
-        .route("/com.atproto.server.getSession", on(Op::Read, CALLS, get(session::show)))
-        .route("/com.atproto.identity.resolveHandle", on(Op::Read, CALLS, get(session::resolve_handle)))
-        .route("/com.atproto.identity.resolveDid", on(Op::Read, CALLS, get(session::resolve_did)))
-        .route("/com.atproto.repo.uploadBlob", on(Op::MediaUpload, UPLOAD, post(repo::upload_blob)))
-        .route("/com.atproto.repo.createRecord", on(Op::Publish, CREATE, post(repo::create_record)))
-        .route("/com.atproto.repo.putRecord", on(Op::Publish, PUT, post(repo::put_record)))
-        .route("/com.atproto.repo.applyWrites", on(Op::Publish, CREATE, post(repo::apply_writes)))
-        .route("/com.atproto.repo.deleteRecord", on(Op::Delete, DELETE, post(repo::delete_record)))
-        .route("/com.atproto.repo.getRecord", on(Op::Read, CALLS, get(repo::get_record)))
-        .route("/com.atproto.repo.listRecords", on(Op::Read, CALLS, get(repo::list_records)))
-        .route("/com.atproto.repo.describeRepo", on(Op::Read, CALLS, get(repo::describe_repo)))
-        .route("/com.atproto.sync.getBlob", get(repo::get_blob))
-        .route("/app.bsky.feed.getPosts", on(Op::Read, CALLS, get(appview::get_posts)))
-        .route("/app.bsky.actor.getProfile", on(Op::Read, CALLS, get(appview::get_profile)))
-        .fallback(unknown_method);
     Router::new()
-        .nest("/xrpc", xrpc)
+        .route("/xrpc/_health", on(Op::Read, CALLS, get(session::health)))
+        .route("/xrpc/com.atproto.server.describeServer", on(Op::Read, CALLS, get(session::describe_server)))
+        .route("/xrpc/com.atproto.server.createSession", on(Op::Session, LOGIN, post(session::create)))
+        .route("/xrpc/com.atproto.server.refreshSession", on(Op::Refresh, CALLS, post(session::refresh)))
+        .route("/xrpc/com.atproto.server.deleteSession", on(Op::Revoke, CALLS, post(session::delete)))
+        .route("/xrpc/com.atproto.server.getSession", on(Op::Read, CALLS, get(session::show)))
+        .route("/xrpc/com.atproto.identity.resolveHandle", on(Op::Read, CALLS, get(session::resolve_handle)))
+        .route("/xrpc/com.atproto.identity.resolveDid", on(Op::Read, CALLS, get(session::resolve_did)))
+        .route("/xrpc/com.atproto.repo.uploadBlob", on(Op::MediaUpload, UPLOAD, post(repo::upload_blob)))
+        .route("/xrpc/com.atproto.repo.createRecord", on(Op::Publish, CREATE, post(repo::create_record)))
+        .route("/xrpc/com.atproto.repo.putRecord", on(Op::Publish, PUT, post(repo::put_record)))
+        .route("/xrpc/com.atproto.repo.applyWrites", on(Op::Publish, CREATE, post(repo::apply_writes)))
+        .route("/xrpc/com.atproto.repo.deleteRecord", on(Op::Delete, DELETE, post(repo::delete_record)))
+        .route("/xrpc/com.atproto.repo.getRecord", on(Op::Read, CALLS, get(repo::get_record)))
+        .route("/xrpc/com.atproto.repo.listRecords", on(Op::Read, CALLS, get(repo::list_records)))
+        .route("/xrpc/com.atproto.repo.describeRepo", on(Op::Read, CALLS, get(repo::describe_repo)))
+        .route("/xrpc/com.atproto.sync.getBlob", get(repo::get_blob))
+        .route("/xrpc/app.bsky.feed.getPosts", on(Op::Read, CALLS, get(appview::get_posts)))
+        .route("/xrpc/app.bsky.actor.getProfile", on(Op::Read, CALLS, get(appview::get_profile)))
+        .route("/xrpc/{*method}", any(unknown_method))
         .route("/.well-known/atproto-did", on(Op::Read, CALLS, get(session::well_known_did)))
         .route("/.well-known/did.json", on(Op::Read, CALLS, get(session::server_did_document)))
         .route("/profile/{actor}", get(page::profile))
