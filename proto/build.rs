@@ -47,9 +47,15 @@ fn every_rpc_states_its_rule(pool: &DescriptorPool) -> Result<(), String> {
     let authorization = pool
         .get_extension_by_name("postmesh.options.v1.authorization")
         .ok_or("postmesh/options/v1/options.proto must define the authorization option")?;
-    let http = pool.get_extension_by_name("google.api.http").ok_or("google/api/annotations.proto must define http")?;
+    let http = pool
+        .get_extension_by_name("google.api.http")
+        .ok_or("google/api/annotations.proto must define http")?;
     let mut wrong = Vec::new();
-    for method in pool.services().filter(|s| s.full_name().starts_with("postmesh.")).flat_map(|s| s.methods().collect::<Vec<_>>()) {
+    for method in pool
+        .services()
+        .filter(|s| s.full_name().starts_with("postmesh."))
+        .flat_map(|s| s.methods().collect::<Vec<_>>())
+    {
         let options = method.options();
         let rule = options.get_extension(&authorization);
         let Some(rule) = rule.as_message().filter(|_| options.has_extension(&authorization)) else {
@@ -59,7 +65,10 @@ fn every_rpc_states_its_rule(pool: &DescriptorPool) -> Result<(), String> {
         let field = |name: &str| rule.get_field_by_name(name).map(|v| v.into_owned());
         let access = field("access").and_then(|v| v.as_enum_number()).unwrap_or_default();
         let permission = field("permission").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-        let callers = field("callers").map_or(0, |v| match v { Value::List(l) => l.len(), _ => 0 });
+        let callers = field("callers").map_or(0, |v| match v {
+            Value::List(l) => l.len(),
+            _ => 0,
+        });
         let complete = match access {
             1 | 2 => permission.is_empty() && callers == 0,
             3 => !permission.is_empty() && callers == 0,
@@ -67,10 +76,16 @@ fn every_rpc_states_its_rule(pool: &DescriptorPool) -> Result<(), String> {
             _ => false,
         };
         if !complete {
-            wrong.push(format!("{}: the authorization rule is incomplete or contradicts itself", method.full_name()));
+            wrong.push(format!(
+                "{}: the authorization rule is incomplete or contradicts itself",
+                method.full_name()
+            ));
         }
         if (access == 4) == options.has_extension(&http) {
-            wrong.push(format!("{}: an rpc has an HTTP route exactly when it is not internal", method.full_name()));
+            wrong.push(format!(
+                "{}: an rpc has an HTTP route exactly when it is not internal",
+                method.full_name()
+            ));
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }

@@ -129,14 +129,21 @@ impl Expiry<String, Entry> for EndsWithItsTtl {
     fn expire_after_create(&self, _: &String, entry: &Entry, _: Instant) -> Option<Duration> {
         Some(entry.ttl)
     }
-    fn expire_after_update(&self, _: &String, entry: &Entry, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &String,
+        entry: &Entry,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(entry.ttl)
     }
 }
 
 impl Memory {
     fn new(bytes: u64) -> Self {
-        let weigh = |key: &String, entry: &Entry| u32::try_from(key.len() + entry.bytes.len()).unwrap_or(u32::MAX);
+        let weigh =
+            |key: &String, entry: &Entry| u32::try_from(key.len() + entry.bytes.len()).unwrap_or(u32::MAX);
         Self(Moka::builder().weigher(weigh).max_capacity(bytes).expire_after(EndsWithItsTtl).build())
     }
 }
@@ -227,9 +234,14 @@ impl Redis {
         let now = self.now();
         self.paused_until.store(now + PAUSE.as_millis() as u64, Ordering::Relaxed);
         let quiet = self.quiet_until.load(Ordering::Relaxed);
-        let mine = || self.quiet_until.compare_exchange(quiet, now + 1_000, Ordering::Relaxed, Ordering::Relaxed);
+        let mine =
+            || self.quiet_until.compare_exchange(quiet, now + 1_000, Ordering::Relaxed, Ordering::Relaxed);
         if now >= quiet && mine().is_ok() {
-            tracing::warn!(verb, error = trouble as &dyn std::error::Error, "redis is out of reach; going on without");
+            tracing::warn!(
+                verb,
+                error = trouble as &dyn std::error::Error,
+                "redis is out of reach; going on without"
+            );
         }
     }
 
@@ -307,7 +319,10 @@ pub(crate) mod tests {
     async fn the_memory_is_bounded() {
         let cache = Memory::new(10_000);
         for n in 0..1_000 {
-            cache.0.insert(n.to_string(), Entry { bytes: vec![0; 100].into(), ttl: Duration::from_mins(1) }).await;
+            cache
+                .0
+                .insert(n.to_string(), Entry { bytes: vec![0; 100].into(), ttl: Duration::from_mins(1) })
+                .await;
         }
         cache.0.run_pending_tasks().await;
         assert!(cache.0.weighted_size() <= 10_000);

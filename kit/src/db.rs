@@ -86,7 +86,9 @@ impl Db {
     pub async fn open(config: &DatabaseConfig, data: &Path, name: &str) -> Result<Self, OpenError> {
         let url = config.url.expose();
         if url.is_empty() {
-            return Sqlite::open(&data.join(format!("{name}.db")), config.connections).await.map(Self::Sqlite);
+            return Sqlite::open(&data.join(format!("{name}.db")), config.connections)
+                .await
+                .map(Self::Sqlite);
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(OpenError::Url)?
@@ -116,10 +118,13 @@ impl Db {
                 migrations.sqlite.run(&pool).await?;
             }
             Self::Postgres(pool) => {
-                let schema: String = sqlx::query_scalar("select current_setting('search_path')").fetch_one(pool).await?;
+                let schema: String =
+                    sqlx::query_scalar("select current_setting('search_path')").fetch_one(pool).await?;
                 let quoted = schema.replace('"', "");
                 // Two processes that make the schema at once: the loser's error is that it exists.
-                let made = sqlx::query(AssertSqlSafe(format!("create schema if not exists \"{quoted}\""))).execute(pool).await;
+                let made = sqlx::query(AssertSqlSafe(format!("create schema if not exists \"{quoted}\"")))
+                    .execute(pool)
+                    .await;
                 if let Err(error) = made
                     && !error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("23505"))
                 {
@@ -159,9 +164,10 @@ fn log_level() -> tracing::log::LevelFilter {
 }
 
 async fn applied_sqlite(pool: &SqlitePool) -> Result<Vec<i64>, sqlx::Error> {
-    let there: bool = sqlx::query_scalar("select exists(select 1 from sqlite_master where name = '_sqlx_migrations')")
-        .fetch_one(pool)
-        .await?;
+    let there: bool =
+        sqlx::query_scalar("select exists(select 1 from sqlite_master where name = '_sqlx_migrations')")
+            .fetch_one(pool)
+            .await?;
     if !there {
         return Ok(Vec::new());
     }
@@ -196,7 +202,11 @@ impl Sqlite {
         if mode != "wal" || level != 2 {
             return Err(OpenError::NotDurable(path.display().to_string()));
         }
-        let readers = SqlitePoolOptions::new().max_connections(readers.max(1)).connect_with(options).await.map_err(failed)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(readers.max(1))
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
         let (sender, jobs) = mpsc::channel(QUEUE);
         spawn_writer(writer, jobs);
         Ok(Self { readers, writer: sender })
@@ -263,7 +273,9 @@ where
 
     fn finish(self: Box<Self>, lost: Option<&str>) {
         let outcome = match (self.outcome, lost) {
-            (Some(Ok(_)) | None, Some(why)) => Err(sqlx::Error::Io(std::io::Error::other(why.to_owned())).into()),
+            (Some(Ok(_)) | None, Some(why)) => {
+                Err(sqlx::Error::Io(std::io::Error::other(why.to_owned())).into())
+            }
             (Some(outcome), _) => outcome,
             (None, None) => Err(sqlx::Error::WorkerCrashed.into()),
         };
@@ -272,7 +284,10 @@ where
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the writer outlives every task that writes and ends with the last clone")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the writer outlives every task that writes and ends with the last clone"
+)]
 fn spawn_writer(connection: SqliteConnection, jobs: mpsc::Receiver<Box<dyn Job>>) {
     tokio::spawn(writer(connection, jobs));
 }
@@ -283,7 +298,11 @@ async fn writer(mut connection: SqliteConnection, mut jobs: mpsc::Receiver<Box<d
         let committed = commit_group(&mut connection, &mut jobs, &mut group).await;
         let lost = committed.err().map(|error| error.to_string());
         if let Some(why) = &lost {
-            tracing::error!(error = why, transactions = group.len(), "a group of transactions did not commit");
+            tracing::error!(
+                error = why,
+                transactions = group.len(),
+                "a group of transactions did not commit"
+            );
             // Fails when SQLite has rolled back by itself; either way nothing is left open.
             let _ = sqlx::query("rollback").execute(&mut connection).await;
         }
@@ -356,7 +375,8 @@ macro_rules! write {
     ($db:expr, $tx:ident => $body:expr) => {
         match &$db {
             $crate::db::Db::Sqlite(db) => {
-                db.write(move |$tx: &mut sqlx::SqliteConnection| ::std::boxed::Box::pin(async move { $body })).await
+                db.write(move |$tx: &mut sqlx::SqliteConnection| ::std::boxed::Box::pin(async move { $body }))
+                    .await
             }
             $crate::db::Db::Postgres(pool) => {
                 $crate::db::write_postgres(pool, move |$tx: &mut sqlx::PgConnection| {

@@ -139,9 +139,9 @@ pub struct SystemResolver;
 
 impl Resolve for SystemResolver {
     fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        Box::pin(async move {
-            Ok(tokio::net::lookup_host((host, 0)).await?.map(|found| found.ip()).collect())
-        })
+        Box::pin(
+            async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|found| found.ip()).collect()) },
+        )
     }
 }
 
@@ -164,7 +164,10 @@ struct Inner {
 
 impl std::fmt::Debug for GuardedClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GuardedClient").field("policy", &self.inner.policy).field("bounds", &self.bounds).finish()
+        f.debug_struct("GuardedClient")
+            .field("policy", &self.inner.policy)
+            .field("bounds", &self.bounds)
+            .finish()
     }
 }
 
@@ -175,12 +178,18 @@ impl GuardedClient {
     }
 
     /// A client for tests: another resolver, and certificate authorities (DER) trusted besides the usual ones.
-    pub fn with_resolver(config: &OutboundConfig, resolver: Arc<dyn Resolve>, authorities: &[Vec<u8>]) -> Self {
+    pub fn with_resolver(
+        config: &OutboundConfig,
+        resolver: Arc<dyn Resolve>,
+        authorities: &[Vec<u8>],
+    ) -> Self {
         Self::with_parts(config, resolver, trusted_tls(authorities))
     }
 
     fn with_parts(config: &OutboundConfig, resolver: Arc<dyn Resolve>, tls: rustls::ClientConfig) -> Self {
-        let client = |filter| pooled(tls.clone(), Names { resolver: resolver.clone(), filter });
+        let mut either_version = tls.clone();
+        either_version.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let client = |filter| pooled(either_version.clone(), Names { resolver: resolver.clone(), filter });
         let (strict, exempt) = (client(true), client(false));
         let tls = Arc::new(tls);
         let inner = Inner { policy: policy::Policy::new(config), resolver, tls, strict, exempt };
@@ -201,7 +210,8 @@ impl GuardedClient {
 
     /// Sends one request whose repetition would be harmless, over pooled connections. Any status is an answer.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
-        let mut request = reqwest::Request::try_from(request).map_err(|e| Error::Malformed(e.without_url().into()))?;
+        let mut request =
+            reqwest::Request::try_from(request).map_err(|e| Error::Malformed(e.without_url().into()))?;
         let server = server_of(request.url());
         let target = self.inner.policy.check(request.url()).map_err(|rule| refused(&server, rule))?;
         *request.timeout_mut() = Some(self.bounds.answer_in + CONNECT);
@@ -233,7 +243,11 @@ impl GuardedClient {
             url::Host::Domain(name) => {
                 let found = self.inner.resolver.lookup(name.clone()).await;
                 let found = found.map_err(|source| unreached(server, Unreached::Dns, source))?;
-                if target.exempt { found } else { policy::public_only(found).map_err(|rule| refused(server, rule))? }
+                if target.exempt {
+                    found
+                } else {
+                    policy::public_only(found).map_err(|rule| refused(server, rule))?
+                }
             }
         };
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect())

@@ -68,7 +68,11 @@ pub struct Identity {
 impl Identity {
     /// The identity of a request whose rule asks for one.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Status> {
-        request.extensions().get::<Self>().cloned().ok_or_else(|| unauthenticated("a bearer token is required; sign in first"))
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| unauthenticated("a bearer token is required; sign in first"))
     }
 
     /// True when the role holds the permission.
@@ -132,7 +136,8 @@ impl Verifier {
 
     /// The identity in a token, or why it is refused. `Unavailable` when the keys cannot be fetched.
     pub async fn verify(&self, token: &str) -> Result<Identity, Status> {
-        let header = decode_header(token).map_err(|_| unauthenticated("the bearer token is not a token of this mesh"))?;
+        let header = decode_header(token)
+            .map_err(|_| unauthenticated("the bearer token is not a token of this mesh"))?;
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TOKEN_TYPE) {
             return Err(unauthenticated("the bearer token is not an access token of this mesh"));
         }
@@ -141,7 +146,8 @@ impl Verifier {
             Some(key) => key,
             None => {
                 self.refresh(&kid).await?;
-                self.known(&kid).ok_or_else(|| unauthenticated("the bearer token's key is not known; sign in again"))?
+                self.known(&kid)
+                    .ok_or_else(|| unauthenticated("the bearer token's key is not known; sign in again"))?
             }
         };
         let mut validation = Validation::new(Algorithm::EdDSA);

@@ -3,12 +3,7 @@
 //! A sealed value is `version (4 bytes) | nonce (12) | ciphertext and tag`. Opening with other associated data, or
 //! after the value was moved to another row, fails. The key file holds every version; the newest seals.
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs, io,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, fs, io, path::Path, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -64,7 +59,8 @@ impl KeyRing {
     }
 
     /// Reads the key file, making it with a random key when there is none. Lines are `version base64`; a line that
-    /// begins with `#` is a comment. A file that others may read is refused.
+    /// begins with `#` is a comment. A file that everyone may read, or its group may change, is refused (its group
+    /// may read it, because that is how secrets are mounted into containers).
     pub fn open_or_create(path: &Path) -> Result<Self, KeyError> {
         if !path.exists() {
             if let Some(folder) = path.parent() {
@@ -88,7 +84,7 @@ impl KeyRing {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            if fs::metadata(path)?.permissions().mode() & 0o037 != 0 {
                 return Err(KeyError::TooOpen(name));
             }
         }
@@ -96,9 +92,11 @@ impl KeyRing {
         let content = Zeroizing::new(fs::read_to_string(path)?);
         let mut keys = BTreeMap::new();
         for line in content.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (version, key) = line.split_once(' ').ok_or_else(|| malformed("a line is `version base64`"))?;
+            let (version, key) =
+                line.split_once(' ').ok_or_else(|| malformed("a line is `version base64`"))?;
             let version: u32 = version.parse().map_err(|_| malformed("a version is a whole number"))?;
-            let bytes = Zeroizing::new(STANDARD.decode(key.trim()).map_err(|_| malformed("a key is base64"))?);
+            let bytes =
+                Zeroizing::new(STANDARD.decode(key.trim()).map_err(|_| malformed("a key is base64"))?);
             let key = bytes.as_slice().try_into().map_err(|_| malformed("a key has 32 bytes"))?;
             keys.insert(version, Zeroizing::new(key));
         }

@@ -69,7 +69,8 @@ pub async fn signalled() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed at start");
+        let mut terminate =
+            signal(SignalKind::terminate()).expect("signal handlers can be installed at start");
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}

@@ -72,9 +72,12 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<Rule> {
     match rule.get_field_by_name("access")?.as_enum_number()? {
         1 => Some(Rule::Public),
         2 => Some(Rule::Authenticated),
-        3 => text(rule.get_field_by_name("permission")?.as_ref()).filter(|p| !p.is_empty()).map(Rule::Permission),
+        3 => text(rule.get_field_by_name("permission")?.as_ref())
+            .filter(|p| !p.is_empty())
+            .map(Rule::Permission),
         4 => {
-            let callers: Vec<_> = rule.get_field_by_name("callers")?.as_list()?.iter().filter_map(text).collect();
+            let callers: Vec<_> =
+                rule.get_field_by_name("callers")?.as_list()?.iter().filter_map(text).collect();
             (!callers.is_empty()).then_some(Rule::Internal(callers))
         }
         _ => None,

@@ -120,7 +120,8 @@ where
         let span = tracing::info_span!("rpc", service, method, trace_id = context.trace_id());
         let labels = guard.rules.method(request.uri().path()).map(|m| (m.service.clone(), m.name.clone()));
         let began = Instant::now();
-        context.deadline = request.headers().get("grpc-timeout").and_then(parse_timeout).map(|wait| began + wait);
+        context.deadline =
+            request.headers().get("grpc-timeout").and_then(parse_timeout).map(|wait| began + wait);
         Box::pin(
             async move {
                 let answer = guard.handle(request, inner, context).await.unwrap_or_else(Status::into_http);
@@ -137,7 +138,12 @@ where
 }
 
 impl Guard {
-    async fn handle<S>(&self, mut request: Request<Body>, mut inner: S, context: Context) -> Result<Response<Body>, Status>
+    async fn handle<S>(
+        &self,
+        mut request: Request<Body>,
+        mut inner: S,
+        context: Context,
+    ) -> Result<Response<Body>, Status>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
         S::Future: Send,
@@ -151,7 +157,11 @@ impl Guard {
         let call = AssertUnwindSafe(context.scope(inner.call(request))).catch_unwind();
         let answered = match context.deadline {
             Some(deadline) => timeout_at(deadline, call).await.map_err(|_| {
-                plain(ErrorKind::Timeout, "DEADLINE_EXCEEDED", "the call took longer than its deadline allows")
+                plain(
+                    ErrorKind::Timeout,
+                    "DEADLINE_EXCEEDED",
+                    "the call took longer than its deadline allows",
+                )
             })?,
             None => call.await,
         };
@@ -174,7 +184,11 @@ impl Guard {
                 request.extensions_mut().insert(caller);
                 return Ok(());
             }
-            return Err(plain(ErrorKind::Forbidden, "CALLER_NOT_ALLOWED", "this service may not call this method"));
+            return Err(plain(
+                ErrorKind::Forbidden,
+                "CALLER_NOT_ALLOWED",
+                "this service may not call this method",
+            ));
         }
         if method.rule == Rule::Public {
             return Ok(());
@@ -183,7 +197,10 @@ impl Guard {
         if let Rule::Permission(permission) = &method.rule
             && !identity.may(permission)
         {
-            let message = format!("your role, {}, does not hold {permission}; ask an admin of the workspace", identity.role);
+            let message = format!(
+                "your role, {}, does not hold {permission}; ask an admin of the workspace",
+                identity.role
+            );
             return Err(plain(ErrorKind::Forbidden, "PERMISSION_DENIED", &message));
         }
         request.extensions_mut().insert(identity);
@@ -204,7 +221,8 @@ fn caller(request: &Request<Body>) -> Option<Caller> {
 
 /// The bearer token of a request's `authorization` header.
 pub fn bearer<B>(request: &Request<B>) -> Result<&str, Status> {
-    let missing = || plain(ErrorKind::Unauthenticated, "UNAUTHENTICATED", "a bearer token is required; sign in first");
+    let missing =
+        || plain(ErrorKind::Unauthenticated, "UNAUTHENTICATED", "a bearer token is required; sign in first");
     let value = request.headers().get(http::header::AUTHORIZATION).ok_or_else(missing)?;
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }

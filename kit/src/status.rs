@@ -145,7 +145,11 @@ pub fn to_status<E: Classify + 'static>(error: E) -> Status {
     details.set_error_info(error.reason(), E::DOMAIN, std::collections::HashMap::new());
     let message = match kind {
         ErrorKind::Internal => {
-            tracing::error!(error = &error as &dyn std::error::Error, reason = error.reason(), "internal error");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                reason = error.reason(),
+                "internal error"
+            );
             "something went wrong on our side; it has been logged. Try again, and report the request id if it stays"
                 .to_owned()
         }
@@ -153,7 +157,12 @@ pub fn to_status<E: Classify + 'static>(error: E) -> Status {
             for violation in error.violations() {
                 details.add_bad_request_violation(&violation.field, &violation.description);
             }
-            error.violations().iter().map(|v| format!("{} {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
+            error
+                .violations()
+                .iter()
+                .map(|v| format!("{} {}", v.field, v.description))
+                .collect::<Vec<_>>()
+                .join("; ")
         }
         _ => error.to_string(),
     };
@@ -208,9 +217,10 @@ impl Classify for Invalid {
 /// How to treat what the database answered: down or busy is [`ErrorKind::Unavailable`], all else our fault.
 pub fn database_kind(error: &sqlx::Error) -> ErrorKind {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            ErrorKind::Unavailable
-        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => ErrorKind::Unavailable,
         // PostgreSQL: 08 connection, 53 out of resources, 57P shutting down. SQLite: 5 busy, 13 disk full.
         sqlx::Error::Database(answer) => match answer.code().as_deref() {
             Some(code) if code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") => {

@@ -8,9 +8,7 @@ use std::{
     },
 };
 
-use aws_lc_rs::{
-    signature::{Ed25519KeyPair, KeyPair},
-};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use prost_reflect::DescriptorPool;
@@ -73,7 +71,10 @@ impl Default for Tokens {
         let der = pair.to_pkcs8v1().expect("a fresh key encodes");
         Self {
             key: EncodingKey::from_ed_der(der.as_ref()),
-            public: PublicKey { kid: "test".to_owned(), x: URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()) },
+            public: PublicKey {
+                kid: "test".to_owned(),
+                x: URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
+            },
         }
     }
 }
@@ -95,7 +96,11 @@ impl Tokens {
             exp: now + 3600,
             jti: Uuid::now_v7(),
         };
-        let header = Header { typ: Some(TOKEN_TYPE.to_owned()), kid: Some(self.public.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let header = Header {
+            typ: Some(TOKEN_TYPE.to_owned()),
+            kid: Some(self.public.kid.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
         encode(&header, &claims, &self.key).expect("plain claims encode")
     }
 
@@ -164,7 +169,8 @@ pub async fn postgres(migrations: Migrations) -> (Db, String) {
 
 async fn drop_schema(db: Db) {
     if let Db::Postgres(pool) = &db {
-        let schema: String = sqlx::query_scalar("select current_schema()").fetch_one(pool).await.expect("a schema is set");
+        let schema: String =
+            sqlx::query_scalar("select current_schema()").fetch_one(pool).await.expect("a schema is set");
         let drop = sqlx::AssertSqlSafe(format!("drop schema \"{schema}\" cascade"));
         sqlx::query(drop).execute(pool).await.expect("the test's schema drops");
     }

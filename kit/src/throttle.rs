@@ -184,7 +184,11 @@ mod tests {
         assert!(throttle.check("a", &clock).await.is_err());
         clock.advance(MINUTE * 10);
         for _ in 0..3 {
-            assert_eq!(throttle.check("a", &clock).await, Ok(()), "a rested key has its burst again, not more");
+            assert_eq!(
+                throttle.check("a", &clock).await,
+                Ok(()),
+                "a rested key has its burst again, not more"
+            );
         }
         assert!(throttle.check("a", &clock).await.is_err());
     }

@@ -4,7 +4,10 @@ use prost_types::{Duration, Timestamp};
 
 /// A moment in milliseconds since 1970 as a protobuf timestamp.
 pub fn to_proto(ms: i64) -> Timestamp {
-    Timestamp { seconds: ms.div_euclid(1000), nanos: i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0) }
+    Timestamp {
+        seconds: ms.div_euclid(1000),
+        nanos: i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0),
+    }
 }
 
 /// A protobuf timestamp in milliseconds, rounded down; `None` when it is out of the range the field allows

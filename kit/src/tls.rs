@@ -5,7 +5,10 @@
 
 use std::{fs, io, path::Path};
 
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
@@ -33,9 +36,14 @@ impl MeshTls {
     /// Reads the three PEM files.
     pub fn read(ca: &Path, certificate: &Path, key: &Path) -> io::Result<Self> {
         let read = |path: &Path| {
-            fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display())))
+            fs::read(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
+            })
         };
-        Ok(Self { ca: Certificate::from_pem(read(ca)?), identity: Identity::from_pem(read(certificate)?, read(key)?) })
+        Ok(Self {
+            ca: Certificate::from_pem(read(ca)?),
+            identity: Identity::from_pem(read(certificate)?, read(key)?),
+        })
     }
 
     /// How the service is served: callers without a certificate of the same authority are refused.
@@ -83,7 +91,8 @@ pub fn make_certificates(folder: &Path, services: &[&str], days: u32) -> io::Res
             .map_err(io::Error::other)?;
         params.distinguished_name = named(service);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         (params.not_before, params.not_after) = (not_before, not_after);
         let certificate = params.signed_by(&key, &issuer).map_err(io::Error::other)?;
         write_new(&folder.join(format!("{service}.crt")), certificate.pem().as_bytes(), 0o644)?;
@@ -101,7 +110,8 @@ fn named(name: &str) -> DistinguishedName {
 /// From an hour ago (clocks differ) for so many days.
 fn validity(days: u32) -> (time::OffsetDateTime, time::OffsetDateTime) {
     use crate::clock::{Clock, SystemClock};
-    let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now_ms() / 1000).expect("the clock is set to this age");
+    let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now_ms() / 1000)
+        .expect("the clock is set to this age");
     (now - time::Duration::HOUR, now + time::Duration::days(i64::from(days)))
 }
 

@@ -87,7 +87,8 @@ impl Service<Request<Body>> for Transport {
         let headers = request.headers_mut();
         headers.insert(trace::TRACEPARENT, context.traceparent());
         if let Some(deadline) = deadline {
-            headers.insert("grpc-timeout", timeout_header(deadline.saturating_duration_since(Instant::now())));
+            headers
+                .insert("grpc-timeout", timeout_header(deadline.saturating_duration_since(Instant::now())));
         }
         let road = self.road.clone();
         let caller = Caller(self.caller.clone());
@@ -100,7 +101,9 @@ impl Service<Request<Body>> for Transport {
                         let Ok(answer) = handler.oneshot(request).await;
                         Ok(answer)
                     }
-                    Road::Remote(channel) => channel.oneshot(request).await.map_err(|error| unreachable_service(&error)),
+                    Road::Remote(channel) => {
+                        channel.oneshot(request).await.map_err(|error| unreachable_service(&error))
+                    }
                 }
             };
             let answer = match deadline {
@@ -168,7 +171,11 @@ fn too_late() -> Status {
 
 fn unreachable_service(error: &tonic::transport::Error) -> Status {
     tracing::warn!(error = error as &dyn std::error::Error, "a service of the mesh cannot be reached");
-    plain(ErrorKind::Unavailable, "SERVICE_UNREACHABLE", "a part of the service cannot be reached; try again in a moment")
+    plain(
+        ErrorKind::Unavailable,
+        "SERVICE_UNREACHABLE",
+        "a part of the service cannot be reached; try again in a moment",
+    )
 }
 
 #[cfg(test)]
@@ -183,6 +190,9 @@ mod tests {
         for wrong in ["", "S", "3", "3s", "-1S", "123456789S", "é"] {
             assert_eq!(HeaderValue::from_str(wrong).ok().as_ref().and_then(parse_timeout), None, "{wrong}");
         }
-        assert_eq!(parse_timeout(&timeout_header(Duration::from_millis(1500))), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            parse_timeout(&timeout_header(Duration::from_millis(1500))),
+            Some(Duration::from_millis(1500))
+        );
     }
 }

@@ -165,7 +165,8 @@ fn parse_entry(entry: &str) -> Option<(String, u16)> {
     let (host, port) = entry.trim().rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let url = Url::parse(&format!("https://{host}/")).ok()?;
-    let bare = url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.port().is_none();
+    let bare =
+        url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.port().is_none();
     let host = url.host().filter(|_| bare && url.query().is_none() && url.fragment().is_none())?;
     Some((plain(&host.to_string()), port))
 }
@@ -298,7 +299,9 @@ mod tests {
 
     #[test]
     fn an_exception_is_one_host_and_one_port() {
-        let config = OutboundConfig { allow: vec!["127.0.0.1:8090".into(), "[::1]:9000".into(), "Box.Local:443".into()] };
+        let config = OutboundConfig {
+            allow: vec!["127.0.0.1:8090".into(), "[::1]:9000".into(), "Box.Local:443".into()],
+        };
         assert!(config.validate().is_empty());
         let policy = Policy::new(&config);
         let verdict = |url: &str| policy.check(&Url::parse(url).unwrap()).map(|target| target.exempt);
@@ -314,7 +317,16 @@ mod tests {
 
     #[test]
     fn names_every_entry_that_cannot_be_understood() {
-        let allow = ["sandbox", "host:port", "host:0", "http://host:80", "u@host:80", "host/x:80", ":80", "ok.example:80"];
+        let allow = [
+            "sandbox",
+            "host:port",
+            "host:0",
+            "http://host:80",
+            "u@host:80",
+            "host/x:80",
+            ":80",
+            "ok.example:80",
+        ];
         let config = OutboundConfig { allow: allow.map(String::from).to_vec() };
         assert_eq!(config.validate().len(), 7, "{:?}", config.validate());
     }

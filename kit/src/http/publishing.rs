@@ -30,7 +30,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::{Bounds, CONNECT, Cause, Error, GuardedClient, Unreached, find, policy::Target, refused, server_of, unreached};
+use super::{
+    Bounds, CONNECT, Cause, Error, GuardedClient, Unreached, find, policy::Target, refused, server_of,
+    unreached,
+};
 
 /// After this long without an acknowledgement the kernel gives the bytes up.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -58,11 +61,13 @@ impl Publishing {
 
     async fn connect(&self, server: &str, target: &Target) -> Result<Dialed, Error> {
         let addresses = self.client.resolve(server, target).await?;
-        let stream = first_to_accept(&addresses).await.map_err(|e| unreached(server, Unreached::Connect, e))?;
+        let stream =
+            first_to_accept(&addresses).await.map_err(|e| unreached(server, Unreached::Connect, e))?;
         prepare(&stream).map_err(|e| unreached(server, Unreached::Connect, e))?;
         let gate = Gate::default();
         let stream: Pin<Box<dyn Stream>> = if target.tls {
-            let encrypted = self.encrypt(target, stream).await.map_err(|e| unreached(server, Unreached::Tls, e))?;
+            let encrypted =
+                self.encrypt(target, stream).await.map_err(|e| unreached(server, Unreached::Tls, e))?;
             Box::pin(Gated { stream: encrypted, gate: gate.clone() })
         } else {
             Box::pin(Gated { stream, gate: gate.clone() })
@@ -74,9 +79,15 @@ impl Publishing {
         Ok(Dialed { server: server.to_owned(), sender, connection, gate, bounds: self.client.bounds })
     }
 
-    async fn encrypt(&self, target: &Target, stream: TcpStream) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    async fn encrypt(
+        &self,
+        target: &Target,
+        stream: TcpStream,
+    ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let name = match &target.host {
-            url::Host::Domain(name) => rustls_pki_types::ServerName::try_from(name.clone()).map_err(io::Error::other)?,
+            url::Host::Domain(name) => {
+                rustls_pki_types::ServerName::try_from(name.clone()).map_err(io::Error::other)?
+            }
             url::Host::Ipv4(ip) => rustls_pki_types::ServerName::from(std::net::IpAddr::V4(*ip)),
             url::Host::Ipv6(ip) => rustls_pki_types::ServerName::from(std::net::IpAddr::V6(*ip)),
         };
@@ -186,7 +197,10 @@ struct Shut;
 
 impl Gate {
     fn arm(&self, may_begin: Arc<dyn Fn() -> bool + Send + Sync>) {
-        assert!(self.may_begin.set(may_begin).is_ok(), "a connection carries one request: send takes it by value");
+        assert!(
+            self.may_begin.set(may_begin).is_ok(),
+            "a connection carries one request: send takes it by value"
+        );
     }
 
     fn pass(&self) -> io::Result<()> {
@@ -222,7 +236,11 @@ struct Gated<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -1,0 +1,195 @@
+//! `accounts connect`, `accounts list`, `accounts disconnect`.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use postmesh_proto::publisher::v1::{
+    Account, BeginConnectRequest, CompleteConnectRequest, ConnectMethod, ConnectWithPasswordRequest,
+    DisconnectAccountRequest, ListAccountsRequest, ListNetworksRequest,
+    account_service_client::AccountServiceClient, network_service_client::NetworkServiceClient,
+};
+
+use super::session::password;
+use crate::client::{Server, Session, explain, is_pending, request_id};
+
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Connect and list accounts.
+#[derive(Debug, Args)]
+pub(crate) struct Accounts {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Connect an account (the mesh is named before the verb: `accounts --server URL connect …`)
+    Connect(Connect),
+    /// List the workspace's accounts
+    List(List),
+    /// Disconnect an account: its tokens are revoked and destroyed
+    Disconnect(Disconnect),
+}
+
+#[derive(Debug, Args)]
+struct Connect {
+    /// Network, such as `mastodon` or `bluesky`
+    network: String,
+    /// The network's server the account lives on, such as `mastodon.example`
+    #[arg(long, value_name = "URL", default_value = "")]
+    server: String,
+    /// Handle or e-mail address, for networks that take an app password
+    #[arg(long)]
+    handle: Option<String>,
+    /// Read the app password from standard input instead of asking for it
+    #[arg(long)]
+    password_stdin: bool,
+    /// Print the account as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+struct Disconnect {
+    /// The account's id, from `accounts list`
+    account: String,
+}
+
+impl Accounts {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.verb {
+            Verb::Connect(verb) => verb.run(&mut self.server.session().await?).await,
+            Verb::List(verb) => {
+                let server = if verb.server.is_given() { &verb.server } else { &self.server };
+                verb.run(&mut server.session().await?).await
+            }
+            Verb::Disconnect(verb) => verb.run(&mut self.server.session().await?).await,
+        }
+    }
+}
+
+impl Connect {
+    async fn run(self, session: &mut Session) -> anyhow::Result<ExitCode> {
+        let networks = NetworkServiceClient::new(session.channel())
+            .list_networks(session.request(ListNetworksRequest {}).await?)
+            .await
+            .map_err(|s| explain(&s))?
+            .into_inner()
+            .networks;
+        let Some(network) = networks.iter().find(|network| network.id == self.network) else {
+            let known: Vec<_> = networks.iter().map(|network| network.id.as_str()).collect();
+            bail!("there is no network `{}`; there are: {}", self.network, known.join(", "));
+        };
+        let takes = |method: ConnectMethod| network.connect_methods().any(|known| known == method);
+        let account = match self.handle {
+            Some(handle) if takes(ConnectMethod::AppPassword) => {
+                let request = ConnectWithPasswordRequest {
+                    network: self.network,
+                    server: self.server,
+                    identifier: handle,
+                    password: password(self.password_stdin)?,
+                    request_id: request_id(),
+                };
+                let mut accounts = AccountServiceClient::new(session.channel());
+                let answer = accounts.connect_with_password(session.request(request).await?).await;
+                answer.map_err(|s| explain(&s))?.into_inner().account
+            }
+            Some(_) => bail!("{} is connected in the browser; leave --handle out", network.display_name),
+            None if takes(ConnectMethod::Oauth) => {
+                Some(in_browser(session, self.network, self.server).await?)
+            }
+            None => bail!(
+                "{} is connected with an app password; name the account with --handle",
+                network.display_name
+            ),
+        };
+        print(&account.context("the mesh answered no account")?, self.json);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Sends the user to the network and waits until they come back.
+async fn in_browser(session: &mut Session, network: String, server: String) -> anyhow::Result<Account> {
+    let mut accounts = AccountServiceClient::new(session.channel());
+    let begin = BeginConnectRequest { network, server, return_path: String::new(), request_id: request_id() };
+    let begun =
+        accounts.begin_connect(session.request(begin).await?).await.map_err(|s| explain(&s))?.into_inner();
+    eprintln!("open this address in a browser and allow the access:\n\n  {}\n", begun.authorization_url);
+    eprintln!("waiting (Ctrl-C gives up) …");
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let complete = CompleteConnectRequest { connection_id: begun.connection_id.clone() };
+        match accounts.complete_connect(session.request(complete).await?).await {
+            Ok(answer) => return answer.into_inner().account.context("the mesh answered no account"),
+            Err(status) if is_pending(&status) => {}
+            Err(status) => return Err(explain(&status)),
+        }
+    }
+}
+
+impl List {
+    async fn run(self, session: &mut Session) -> anyhow::Result<ExitCode> {
+        let accounts = all(session).await?;
+        if accounts.is_empty() && !self.json {
+            println!("no account is connected yet; `postmesh accounts connect <network>` connects one");
+        }
+        for account in &accounts {
+            print(account, self.json);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Disconnect {
+    async fn run(self, session: &mut Session) -> anyhow::Result<ExitCode> {
+        let request = DisconnectAccountRequest { account_id: self.account, request_id: request_id() };
+        let mut accounts = AccountServiceClient::new(session.channel());
+        let answer =
+            accounts.disconnect_account(session.request(request).await?).await.map_err(|s| explain(&s))?;
+        print(&answer.into_inner().account.unwrap_or_default(), false);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Every account of the workspace that is not disconnected.
+pub(super) async fn all(session: &mut Session) -> anyhow::Result<Vec<Account>> {
+    let mut client = AccountServiceClient::new(session.channel());
+    let mut accounts = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let list = ListAccountsRequest { page_size: 200, page_token, show_disconnected: false };
+        let page =
+            client.list_accounts(session.request(list).await?).await.map_err(|s| explain(&s))?.into_inner();
+        accounts.extend(page.accounts);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(accounts);
+        }
+    }
+}
+
+fn print(account: &Account, json: bool) {
+    let state = account.state().as_str_name().trim_start_matches("ACCOUNT_STATE_").to_lowercase();
+    if json {
+        let shown = serde_json::json!({"id": account.id, "network": account.network, "server": account.server,
+            "native_id": account.native_id, "handle": account.handle, "state": state});
+        println!("{shown}");
+    } else {
+        println!(
+            "{}  {:<10} {:<32} {state}  {}",
+            account.id, account.network, account.handle, account.state_message
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! `post` and `cancel`.
+
+use std::{
+    io::{IsTerminal as _, Read as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use postmesh_kit::{
+    clock::{Clock as _, SystemClock},
+    time::to_proto,
+};
+use postmesh_proto::scheduler::v1::{
+    CancelPostRequest, CreatePostRequest, Post as Written, PostMedia, TargetInput, WatchPostsRequest,
+    post_service_client::PostServiceClient,
+};
+
+use super::accounts;
+use crate::client::{
+    Server, Session, explain, request_id, upload,
+    view::{PostView, is_final, is_published},
+};
+
+/// Write a post, now or for later.
+#[derive(Debug, Args)]
+pub(crate) struct Post {
+    /// The text; `-` reads it from standard input
+    text: String,
+    /// A picture to attach; may be given several times
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+    /// Description of the picture given at the same place, for people who cannot see it
+    #[arg(long, value_name = "TEXT")]
+    alt: Vec<String>,
+    /// `all` connected accounts, or ids from `accounts list`, separated by commas
+    #[arg(long, value_name = "all|ID,…", default_value = "all")]
+    to: String,
+    /// Publish after this long, such as `10s`, `5m`, `2h`
+    #[arg(long = "in", value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "at")]
+    after: Option<Duration>,
+    /// Publish at this time, such as `2026-05-01T09:00:00+02:00`
+    #[arg(long, value_name = "RFC3339")]
+    at: Option<Timestamp>,
+    /// Keep a draft and publish nothing
+    #[arg(long, conflicts_with_all = ["after", "at", "wait"])]
+    draft: bool,
+    /// Wait until the post has ended everywhere; the exit code tells whether all went well
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON; the last line is the post
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Withdraw what has not been sent of a post.
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The post's id
+    post: String,
+    /// Print the post as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Post {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let text = match self.text.as_str() {
+            "-" => {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .context("cannot read the text from standard input")?;
+                text.trim_end().to_owned()
+            }
+            text => text.to_owned(),
+        };
+        if self.alt.len() > self.image.len() {
+            bail!("--alt is given {} times but --image only {}", self.alt.len(), self.image.len());
+        }
+        let mut session = self.server.session().await?;
+        let targets = targets(&mut session, &self.to).await?;
+        let mut media = Vec::new();
+        for (n, path) in self.image.iter().enumerate() {
+            let alt = self.alt.get(n).map_or("", String::as_str);
+            let item = upload::file(&mut session, path, alt, self.json).await?;
+            media.push(PostMedia { media_id: item.id, alt_text: String::new() });
+        }
+        // The wait begins when the upload is done, so that `--in 3s` means three seconds from the answer on.
+        let due_ms = match (self.at, self.after) {
+            (Some(at), _) => at.as_millisecond(),
+            (None, after) => SystemClock.now_ms() + i64::try_from(after.unwrap_or_default().as_millis())?,
+        };
+        let create = CreatePostRequest {
+            text,
+            media,
+            targets,
+            schedule_time: (!self.draft).then(|| to_proto(due_ms)),
+            request_id: request_id(),
+            validate_only: false,
+        };
+        let mut posts = PostServiceClient::new(session.channel());
+        let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
+        let mut post = created.into_inner().post.context("the mesh answered no post")?;
+        if self.wait {
+            post = wait(&mut session, post, self.json).await?;
+        }
+        let view = PostView::new(&post);
+        if self.json {
+            view.print_json()
+        } else {
+            view.print()
+        }
+        Ok(if !self.wait || is_published(&post) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Cancel {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut session = self.server.session().await?;
+        let request = CancelPostRequest { post_id: self.post, etag: String::new(), request_id: request_id() };
+        let mut posts = PostServiceClient::new(session.channel());
+        let answer = posts.cancel_post(session.request(request).await?).await.map_err(|s| explain(&s))?;
+        let view = PostView::new(&answer.into_inner().post.context("the mesh answered no post")?);
+        if self.json {
+            view.print_json()
+        } else {
+            view.print()
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn targets(session: &mut Session, to: &str) -> anyhow::Result<Vec<TargetInput>> {
+    let ids: Vec<String> = if to == "all" {
+        let accounts = accounts::all(session).await?;
+        accounts.into_iter().map(|account| account.id).collect()
+    } else {
+        to.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+    };
+    if ids.is_empty() {
+        bail!("no account is connected yet; `postmesh accounts connect <network>` connects one");
+    }
+    Ok(ids.into_iter().map(|account_id| TargetInput { account_id, text: None, settings: None }).collect())
+}
+
+/// Follows the post until it has ended everywhere. A broken stream is opened again; the post goes on meanwhile.
+async fn wait(session: &mut Session, mut post: Written, quiet: bool) -> anyhow::Result<Written> {
+    let hidden = quiet || !std::io::stderr().is_terminal();
+    let spinner = if hidden { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    let mut failures = 0;
+    while !post.targets.iter().all(|target| is_final(target.state())) {
+        let request = WatchPostsRequest { post_ids: vec![post.id.clone()], until_final: true };
+        let mut posts = PostServiceClient::new(session.channel());
+        let followed = async {
+            let mut stream = posts.watch_posts(session.request(request).await?).await?.into_inner();
+            while let Some(change) = stream.message().await? {
+                if let Some(newer) = change.post {
+                    let done = newer.targets.iter().filter(|target| is_final(target.state())).count();
+                    spinner.set_message(format!("{done} of {} accounts done", newer.targets.len()));
+                    post = newer;
+                }
+            }
+            anyhow::Ok(())
+        };
+        if let Err(error) = followed.await {
+            failures += 1;
+            if failures > 10 {
+                return Err(error)
+                    .context("lost the mesh while waiting; the post goes on by itself (`postmesh watch`)");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    spinner.finish_and_clear();
+    Ok(post)
+}

@@ -1,0 +1,209 @@
+//! The demo workspace of `up --sandbox`: a user, an account on every sandbox network, one welcome post with a
+//! picture. It is made through the public door, as any client would; each step looks first whether it is done.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use data_encoding::BASE32_NOPAD;
+use postmesh_kit::{
+    clock::{Clock as _, SystemClock},
+    time::to_proto,
+    tls::write_new,
+};
+use postmesh_proto::{
+    auth::v1::{LoginRequest, RegisterRequest, auth_service_client::AuthServiceClient},
+    publisher::v1::{
+        BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest, ListAccountsRequest,
+        account_service_client::AccountServiceClient,
+    },
+    scheduler::v1::{
+        CreatePostRequest, ListPostsRequest, PostMedia, TargetInput, WatchPostsRequest,
+        post_service_client::PostServiceClient,
+    },
+};
+use serde::{Deserialize, Serialize};
+use tonic::Code;
+use url::Url;
+
+use crate::client::{Login, Logins, Server, Session, explain, http, request_id, upload};
+
+const EMAIL: &str = "demo@example.com";
+const WELCOME: &str = "Hello from postmesh! Written once, published everywhere, exactly once. #postmesh";
+const PICTURE: &[u8] = include_bytes!("../assets/welcome.png");
+const PICTURE_ALT: &str = "The word postmesh, with lines that run from one point to many";
+
+/// The demo user's password, made at the first start and kept beside the data.
+#[derive(Serialize, Deserialize)]
+struct Demo {
+    email: String,
+    password: String,
+}
+
+/// Makes what is missing of the demo workspace, signs this machine's command line in, and says what to try.
+pub(crate) async fn prepare(folder: &Path, gateway: SocketAddr, sandbox: &str) -> anyhow::Result<()> {
+    let demo = Demo::open(&folder.join("demo.json"))?;
+    let server = format!("http://{gateway}");
+    sign_in(&server, &demo).await?;
+    let mut session = Server::at(server.clone()).session().await?;
+    let accounts = connect(&mut session, sandbox).await?;
+    let first = welcome(&mut session, accounts).await?;
+    println!("\nsigned in as {} (password {})", demo.email, demo.password);
+    if first {
+        println!("a welcome post is out: look at {sandbox}/");
+    }
+    println!("\ntry next, in another terminal:");
+    let own = std::env::current_exe()
+        .ok()
+        .filter(|path| path.components().any(|part| part.as_os_str() == "target"));
+    let program = own.map_or_else(|| "postmesh".to_owned(), |path| relative(&path).display().to_string());
+    println!("  {program} post \"hello\" --to all --in 3s --wait");
+    println!("  {program} accounts list");
+    println!("  {program} watch");
+    Ok(())
+}
+
+/// A path as it is typed from the working folder.
+fn relative(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned())
+}
+
+impl Demo {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let password = BASE32_NOPAD.encode(&rand::random::<[u8; 10]>()).to_lowercase();
+                let demo = Self { email: EMAIL.to_owned(), password };
+                write_new(path, &serde_json::to_vec_pretty(&demo)?, 0o600)?;
+                Ok(demo)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn sign_in(server: &str, demo: &Demo) -> anyhow::Result<()> {
+    let (_, channel) = Server::at(server.to_owned()).connect().await?;
+    let mut auth = AuthServiceClient::new(channel);
+    let login = LoginRequest { email: demo.email.clone(), password: demo.password.clone() };
+    let (workspace, session) = match auth.login(login).await {
+        Ok(answer) => {
+            let answer = answer.into_inner();
+            (answer.workspace, answer.session)
+        }
+        Err(status) if status.code() == Code::Unauthenticated => {
+            let request = RegisterRequest {
+                email: demo.email.clone(),
+                password: demo.password.clone(),
+                display_name: "Demo".to_owned(),
+                workspace_display_name: "Demo".to_owned(),
+                request_id: request_id(),
+            };
+            let answer = auth.register(request).await.map_err(|s| explain(&s))?.into_inner();
+            (answer.workspace, answer.session)
+        }
+        Err(status) => return Err(explain(&status)),
+    };
+    let session = session.context("the mesh answered no session")?;
+    let login = Login::new(&demo.email, &workspace.unwrap_or_default().display_name, session);
+    Logins::change(|logins| {
+        logins.logins.insert(server.to_owned(), login);
+        logins.current = Some(server.to_owned());
+    })
+}
+
+/// One account per sandbox network; answers the ids of all.
+async fn connect(session: &mut Session, sandbox: &str) -> anyhow::Result<Vec<String>> {
+    let mut client = AccountServiceClient::new(session.channel());
+    let list = ListAccountsRequest { page_size: 200, ..Default::default() };
+    let there = client
+        .list_accounts(session.request(list).await?)
+        .await
+        .map_err(|s| explain(&s))?
+        .into_inner()
+        .accounts;
+    let is_there = |network: &str| there.iter().any(|account| account.network == network);
+    let mut ids: Vec<_> = there.iter().map(|account| account.id.clone()).collect();
+    if !is_there("bluesky") {
+        let request = ConnectWithPasswordRequest {
+            network: "bluesky".to_owned(),
+            server: format!("{sandbox}/bluesky"),
+            identifier: "demo.test".to_owned(),
+            password: "demo-demo-demo-demo".to_owned(),
+            request_id: request_id(),
+        };
+        let answer =
+            client.connect_with_password(session.request(request).await?).await.map_err(|s| explain(&s))?;
+        ids.push(answer.into_inner().account.context("no account was answered")?.id);
+    }
+    if !is_there("mastodon") {
+        let begin = BeginConnectRequest {
+            network: "mastodon".to_owned(),
+            server: format!("{sandbox}/mastodon"),
+            return_path: String::new(),
+            request_id: request_id(),
+        };
+        let begun =
+            client.begin_connect(session.request(begin).await?).await.map_err(|s| explain(&s))?.into_inner();
+        allow_as_demo(&begun.authorization_url).await?;
+        let complete = CompleteConnectRequest { connection_id: begun.connection_id };
+        let answer =
+            client.complete_connect(session.request(complete).await?).await.map_err(|s| explain(&s))?;
+        ids.push(answer.into_inner().account.context("no account was answered")?.id);
+    }
+    Ok(ids)
+}
+
+/// Does what a person does in the browser: allows the access as `demo` and follows the way back.
+async fn allow_as_demo(authorization_url: &str) -> anyhow::Result<()> {
+    let mut page = Url::parse(authorization_url)?;
+    let mut form: Vec<(String, String)> = page.query_pairs().into_owned().collect();
+    form.extend(
+        [("account", "demo"), ("decision", "authorize")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    page.set_query(None);
+    let answer = http().post(page).form(&form).send().await?;
+    let Some(back) = answer.headers().get("location").and_then(|to| to.to_str().ok()) else {
+        bail!("the sandbox did not send the browser back (status {})", answer.status());
+    };
+    let landed = http().get(back).send().await?;
+    let fine = landed.status().is_success() || landed.status().is_redirection();
+    ensure!(fine, "the callback page answered {}", landed.status());
+    Ok(())
+}
+
+/// Publishes the welcome post unless the workspace has posts; true when it did.
+async fn welcome(session: &mut Session, accounts: Vec<String>) -> anyhow::Result<bool> {
+    let mut posts = PostServiceClient::new(session.channel());
+    let list = ListPostsRequest { page_size: 1, ..Default::default() };
+    let there =
+        posts.list_posts(session.request(list).await?).await.map_err(|s| explain(&s))?.into_inner().posts;
+    if !there.is_empty() {
+        return Ok(false);
+    }
+    let picture =
+        upload::this(session, "welcome.png".to_owned(), PICTURE.to_vec(), PICTURE_ALT, true).await?;
+    let targets =
+        accounts.into_iter().map(|account_id| TargetInput { account_id, text: None, settings: None });
+    let create = CreatePostRequest {
+        text: WELCOME.to_owned(),
+        media: vec![PostMedia { media_id: picture.id, alt_text: String::new() }],
+        targets: targets.collect(),
+        schedule_time: Some(to_proto(SystemClock.now_ms())),
+        request_id: request_id(),
+        validate_only: false,
+    };
+    let created =
+        posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?.into_inner();
+    let post_ids = vec![created.post.context("no post was answered")?.id];
+    let watch = session.request(WatchPostsRequest { post_ids, until_final: true }).await?;
+    let mut changes = posts.watch_posts(watch).await.map_err(|s| explain(&s))?.into_inner();
+    while changes.message().await.map_err(|s| explain(&s))?.is_some() {}
+    Ok(true)
+}

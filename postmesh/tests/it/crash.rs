@@ -1,0 +1,100 @@
+//! Power cuts: a post that was acknowledged goes out once, whatever moment the process dies at.
+
+use serde_json::json;
+
+use crate::harness::{Mesh, Sandbox, User, http};
+
+/// A short wait after which a send without an answer counts as over; the default suits real networks.
+const QUICK: [(&str, &str); 2] =
+    [("POSTMESH_PUBLISHER__SEND_DEADLINE_MS", "2000"), ("POSTMESH_PUBLISHER__QUIESCE_MS", "1000")];
+
+async fn ends_published(user: &User, post: &str) {
+    let said = user.well(&["watch", post, "--json"]).await;
+    assert_eq!(said.json()["state"], "published", "{said:?}");
+}
+
+#[tokio::test]
+async fn killed_between_scheduling_and_due_time() {
+    let sandbox = Sandbox::start().await;
+    let mut mesh = Mesh::embedded(&sandbox).await;
+    let user = User::connected(&mesh, &sandbox, "ana@example.com").await;
+    let post = user.well(&["post", "after the cut", "--to", "all", "--in", "3s", "--json"]).await.json();
+    mesh.kill().await;
+    mesh.start().await;
+    ends_published(&user, post["id"].as_str().unwrap()).await;
+    assert_eq!(sandbox.lines_of("after the cut").await.len(), 2, "once on each network");
+}
+
+/// The request is at the network, not carried out yet, when the power goes; the network carries it out later.
+#[tokio::test]
+async fn killed_while_the_network_holds_the_request() {
+    killed_during("hold").await;
+}
+
+/// The network has carried the request out, but its answer never arrives.
+#[tokio::test]
+async fn killed_before_the_answer_arrives() {
+    killed_during("accept_then_hold").await;
+}
+
+async fn killed_during(fault: &str) {
+    let sandbox = Sandbox::start().await;
+    let mut mesh = Mesh::embedded_with(&sandbox, &QUICK).await;
+    let user = User::connected(&mesh, &sandbox, "ana@example.com").await;
+    for network in ["mastodon", "bluesky"] {
+        sandbox.script(json!({"network": network, "operation": "publish", "fault": {"kind": fault}})).await;
+    }
+    let post = user.well(&["post", "held", "--to", "all", "--json"]).await.json();
+    sandbox.held(2).await;
+    mesh.kill().await;
+    sandbox.release().await;
+    mesh.start().await;
+    ends_published(&user, post["id"].as_str().unwrap()).await;
+    let lines = sandbox.lines_of("held").await;
+    assert_eq!(lines.len(), 2, "once on each network: {lines:?}");
+}
+
+/// Answers that are lost without a crash: the network is asked, the post is not repeated.
+#[tokio::test]
+async fn answers_that_are_lost() {
+    let sandbox = Sandbox::start().await;
+    let mesh = Mesh::embedded_with(&sandbox, &QUICK).await;
+    let user = User::connected(&mesh, &sandbox, "ana@example.com").await;
+    for (n, fault) in ["accept_then_reset", "accept_then_500", "drop_before", "garbage"].iter().enumerate() {
+        for network in ["mastodon", "bluesky"] {
+            sandbox
+                .script(json!({"network": network, "operation": "publish", "fault": {"kind": fault}}))
+                .await;
+        }
+        let text = format!("lost {n}");
+        let post = user.says("", &["post", &text, "--to", "all", "--wait", "--json"]).await;
+        assert!(post.well, "{fault}: {post:?}\n{}", mesh.output());
+        let lines = sandbox.lines_of(&text).await;
+        assert_eq!(lines.len(), 2, "{fault}: {lines:?}");
+    }
+}
+
+/// A network that is away for a moment: the post goes out when it is back, and nothing is posted twice.
+#[tokio::test]
+async fn a_network_that_refuses_for_a_moment() {
+    let sandbox = Sandbox::start().await;
+    let mesh = Mesh::embedded_with(&sandbox, &QUICK).await;
+    let user = User::connected(&mesh, &sandbox, "ana@example.com").await;
+    let throttle = json!({"kind": "throttle", "retry_after_s": 1});
+    for network in ["mastodon", "bluesky"] {
+        sandbox
+            .script(json!({"network": network, "operation": "publish", "fault": throttle, "times": 2}))
+            .await;
+    }
+    user.well(&["post", "patient", "--to", "all", "--wait", "--json"]).await;
+    assert_eq!(sandbox.lines_of("patient").await.len(), 2);
+    let requests = http()
+        .get(format!("{}/_sandbox/requests", sandbox.url()))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(requests.contains("429"), "the fault took place");
+}

@@ -1,0 +1,12 @@
+//! Whole-mesh stories: the real program as real processes, the sandbox beside them, spoken to as users do.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start programs, read their environment and play the browser"
+)]
+
+mod clients;
+mod crash;
+mod harness;
+mod operations;
+mod refusals;
+mod story;
