@@ -1,12 +1,15 @@
 //! Connected accounts, their tokens, and the deliveries that publish exactly once.
 
 mod clockguard;
+pub mod config;
+pub mod deps;
 pub mod domain;
 pub mod error;
 pub mod media;
 mod metrics;
 pub mod networks;
 pub mod store;
+pub mod vault;
 
 use postmesh_kit::db::Migrations;
 use sqlx::migrate::Migrator;

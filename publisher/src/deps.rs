@@ -1,0 +1,85 @@
+//! What the publisher is handed, and the parts it makes of that.
+
+use std::sync::Arc;
+
+use postmesh_kit::{
+    clock::Clock, db::Db, http::GuardedClient, keys::KeyRing, lifecycle::Lifecycle, transport::Transport,
+};
+use postmesh_proto::media::v1::media_service_client::MediaServiceClient;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{
+    clockguard::ClockGuard,
+    config::Config,
+    domain::{
+        key::{self, Keys},
+        policy::Policy,
+    },
+    media::MediaSource,
+    networks::{Networks, bluesky::Bluesky, mastodon::Mastodon},
+    store::Store,
+    vault::Vault,
+};
+
+/// What the publisher is handed.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Its tables, migrated.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ends its actors and tasks.
+    pub lifecycle: Lifecycle,
+    /// Seals tokens; the secret of the idempotency keys is derived from its oldest key.
+    pub keys: KeyRing,
+    /// Where pictures come from.
+    pub media: MediaServiceClient<Transport>,
+}
+
+/// What every actor and rpc of the publisher works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) media: MediaSource,
+    pub(crate) networks: Networks,
+    pub(crate) keys: Keys,
+    pub(crate) clock_guard: Arc<ClockGuard>,
+    /// This life of this process, as leases name it.
+    pub(crate) owner: Uuid,
+    /// Counts commits that wrote events; tailers wake by it.
+    pub(crate) events: watch::Sender<u64>,
+}
+
+impl Parts {
+    pub(crate) fn new(config: Config, deps: Deps) -> Self {
+        let store = Store::new(deps.db);
+        let http = GuardedClient::new(&config.outbound);
+        Self {
+            policy: config.policy(),
+            vault: Vault::new(store.clone(), deps.keys.clone(), deps.clock.clone()),
+            store,
+            media: MediaSource::new(deps.media),
+            networks: Networks::default()
+                .with(Mastodon::new(http.clone(), deps.clock.clone()))
+                .with(Bluesky::new(http, deps.clock.clone())),
+            keys: Keys::new(&deps.keys.derive(key::LABEL)),
+            clock: deps.clock,
+            lifecycle: deps.lifecycle,
+            clock_guard: Arc::new(ClockGuard::default()),
+            owner: postmesh_kit::ids::new(),
+            events: watch::Sender::new(0),
+            config,
+        }
+    }
+
+    /// Wakes the tailers: events were committed.
+    pub(crate) fn ring_events(&self) {
+        self.events.send_modify(|commits| *commits = commits.wrapping_add(1));
+    }
+}
