@@ -20,15 +20,7 @@ pub(super) fn prove(format: Format, picture: &Stripped) -> Result<(), Rejection>
     let name = format.name();
     match size {
         Ok(size) if size == (picture.width, picture.height) => Ok(()),
-        Err(ImageError::Limits(_)) => Err(Rejection {
-            reason: "TOO_LARGE",
-            sentence: format!(
-                "holds a {name} picture of {} × {} pixels that takes more than {} MiB to decode; send a smaller one",
-                picture.width,
-                picture.height,
-                limits::MEMORY / 1024 / 1024
-            ),
-        }),
+        Err(ImageError::Limits(_)) => Err(super::too_heavy(format, picture)),
         Err(ImageError::Unsupported(_)) => Err(Rejection {
             reason: "UNSUPPORTED_PICTURE",
             sentence: format!("holds a {name} picture of a rare kind; save it again in a plain form"),
@@ -56,7 +48,10 @@ fn png(picture: &Stripped) -> ImageResult<Size> {
 }
 
 fn still(mut decoder: impl ImageDecoder) -> ImageResult<Size> {
-    decoder.set_limits(bounds())?;
+    let mut bounds = bounds();
+    // Decoders bound what they allocate for themselves; the buffer of the picture is ours to count.
+    bounds.reserve(decoder.total_bytes())?;
+    decoder.set_limits(bounds)?;
     let size = decoder.dimensions();
     DynamicImage::from_decoder(decoder)?;
     Ok(size)

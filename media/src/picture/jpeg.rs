@@ -53,12 +53,7 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Stripped, Flaw> {
                 if found.largest > 0 {
                     return Err(Flaw::Malformed);
                 }
-                let mut frame = Cursor::new(body);
-                frame.u8().map_err(|_| Flaw::Malformed)?;
-                let [h1, h2, w1, w2] = frame.array().map_err(|_| Flaw::Malformed)?;
-                found.height = u32::from(u16::from_be_bytes([h1, h2]));
-                found.width = u32::from(u16::from_be_bytes([w1, w2]));
-                found.largest = area(found.width, found.height);
+                read_frame(marker, body, &mut found).map_err(|_| Flaw::Malformed)?;
                 write(&mut out, marker, &[body]);
             }
             SOS => {
@@ -82,6 +77,28 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Stripped, Flaw> {
     }
     found.rendition = out;
     Ok(found)
+}
+
+/// Reads a frame header. A progressive or lossless process keeps two bytes for every sample until the last scan.
+fn read_frame(marker: u8, body: &[u8], found: &mut Stripped) -> Result<(), Flaw> {
+    let mut frame = Cursor::new(body);
+    let [_, h1, h2, w1, w2, components] = frame.array()?;
+    found.height = u32::from(u16::from_be_bytes([h1, h2]));
+    found.width = u32::from(u16::from_be_bytes([w1, w2]));
+    found.largest = area(found.width, found.height);
+    let samplings = (0..components)
+        .map(|_| {
+            frame
+                .array()
+                .map(|[_, sampling, _]| (u64::from(sampling >> 4).max(1), u64::from(sampling & 15).max(1)))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let most_h = samplings.iter().map(|s| s.0).max().unwrap_or(1);
+    let most_v = samplings.iter().map(|s| s.1).max().unwrap_or(1);
+    if marker != 0xC0 && marker != 0xC1 {
+        found.aside = samplings.iter().map(|(h, v)| 2 * found.largest * h * v / (most_h * most_v)).sum();
+    }
+    Ok(())
 }
 
 /// Finds the next marker, over stray bytes and fill bytes.

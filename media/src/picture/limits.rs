@@ -38,6 +38,9 @@ pub(super) fn check(format: Format, picture: &Stripped) -> Result<(), Rejection>
             PIXELS / 1_000_000
         ));
     }
+    if picture.aside > MEMORY {
+        return Err(super::too_heavy(format, picture));
+    }
     if frames > FRAMES {
         return reject(format!("holds a {name} animation of {frames} frames; at most {FRAMES} are accepted"));
     }

