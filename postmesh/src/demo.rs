@@ -150,7 +150,7 @@ async fn connect(session: &mut Session, sandbox: &str) -> anyhow::Result<Vec<Str
         };
         let begun =
             client.begin_connect(session.request(begin).await?).await.map_err(|s| explain(&s))?.into_inner();
-        allow_as_demo(&begun.authorization_url).await?;
+        allow_as("demo", &begun.authorization_url).await?;
         let complete = CompleteConnectRequest { connection_id: begun.connection_id };
         let answer =
             client.complete_connect(session.request(complete).await?).await.map_err(|s| explain(&s))?;
@@ -159,12 +159,12 @@ async fn connect(session: &mut Session, sandbox: &str) -> anyhow::Result<Vec<Str
     Ok(ids)
 }
 
-/// Does what a person does in the browser: allows the access as `demo` and follows the way back.
-async fn allow_as_demo(authorization_url: &str) -> anyhow::Result<()> {
+/// Does what a person does in the browser at a sandbox network: allows the access and follows the way back.
+pub(crate) async fn allow_as(account: &str, authorization_url: &str) -> anyhow::Result<()> {
     let mut page = Url::parse(authorization_url)?;
     let mut form: Vec<(String, String)> = page.query_pairs().into_owned().collect();
     form.extend(
-        [("account", "demo"), ("decision", "authorize")]
+        [("account", account), ("decision", "authorize")]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     page.set_query(None);

@@ -1,6 +1,7 @@
 //! The command line: what each verb is called and takes. One file per verb does the work.
 
 mod accounts;
+mod bench;
 mod certs;
 mod doctor;
 mod health;
@@ -64,6 +65,8 @@ enum Verb {
     Health(health::Health),
     /// Make the certificates of a mesh
     Certs(certs::Certs),
+    /// Measure this build: a burst of posts at one instant through the embedded default
+    Bench(bench::Bench),
     /// Run the stand-in networks alone
     Sandbox(sandbox::Sandbox),
     /// Register a user and a workspace, and sign in
@@ -98,6 +101,7 @@ impl Cli {
             Verb::Doctor(verb) => verb.run().await,
             Verb::Health(verb) => verb.run().await,
             Verb::Certs(verb) => verb.run(),
+            Verb::Bench(verb) => verb.run().await,
             Verb::Sandbox(verb) => verb.run().await,
             Verb::Register(verb) => verb.run().await,
             Verb::Login(verb) => verb.run().await,
