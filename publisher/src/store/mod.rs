@@ -10,7 +10,9 @@
 //! **Invariant:** what decides about sending (due, late, lease, window) compares with the database's clock, inside
 //! the transaction; see `timed!`.
 
+pub mod accounts;
 mod arm;
+pub(crate) mod connections;
 mod events;
 mod intake;
 mod lease;
