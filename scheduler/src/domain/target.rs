@@ -1,0 +1,465 @@
+//! One target: one post on one account, its states, and what may follow what.
+//!
+//! Invariant: a target that may be in the publisher's hands (`offered_at` set, not final) never changes here without
+//! the publisher's word: an acknowledged recall, or a fact from its event stream.
+
+use uuid::Uuid;
+
+/// Where a target stands. The words are those of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TargetState {
+    /// Not planned yet.
+    Draft,
+    /// Planned, still here (or offered to the publisher without an answer yet).
+    Scheduled,
+    /// The publisher owns it, nothing begun.
+    HandedOver,
+    /// Reversible steps are running.
+    Preparing,
+    /// Ready for its due time.
+    Prepared,
+    /// The one visible request is on its way.
+    Sending,
+    /// Accepted, the network works on it.
+    Processing,
+    /// Proven invisible, will be tried again.
+    RetryWait,
+    /// Sent, answer lost.
+    Unknown,
+    /// Waits for its account to be reconnected.
+    Parked,
+    /// Visible. Final.
+    Published,
+    /// In the person's inbox at the network. Final.
+    InInbox,
+    /// Refused, proven invisible. Final.
+    Failed,
+    /// Withdrawn before anything was sent. Final.
+    Cancelled,
+    /// Not sent before its deadline. Final.
+    Missed,
+    /// The network cannot tell; a person decides.
+    NeedsConfirmation,
+}
+
+/// What may be done with a target, by where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stance {
+    /// Entirely in our hands: never offered, or ended with nothing visible.
+    Free,
+    /// Waits at the publisher: has to be recalled first.
+    Held,
+    /// Being sent, or its outcome is not known.
+    Busy,
+    /// Visible on the network.
+    Out,
+}
+
+impl TargetState {
+    /// Every state.
+    pub const ALL: [Self; 16] = [
+        Self::Draft,
+        Self::Scheduled,
+        Self::HandedOver,
+        Self::Preparing,
+        Self::Prepared,
+        Self::Sending,
+        Self::Processing,
+        Self::RetryWait,
+        Self::Unknown,
+        Self::Parked,
+        Self::Published,
+        Self::InInbox,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Missed,
+        Self::NeedsConfirmation,
+    ];
+
+    /// The word stored in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Scheduled => "scheduled",
+            Self::HandedOver => "handed_over",
+            Self::Preparing => "preparing",
+            Self::Prepared => "prepared",
+            Self::Sending => "sending",
+            Self::Processing => "processing",
+            Self::RetryWait => "retry_wait",
+            Self::Unknown => "unknown",
+            Self::Parked => "parked",
+            Self::Published => "published",
+            Self::InInbox => "in_inbox",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Missed => "missed",
+            Self::NeedsConfirmation => "needs_confirmation",
+        }
+    }
+
+    /// The state of a stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// True when nothing more happens by itself.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Published | Self::InInbox | Self::Failed | Self::Cancelled | Self::Missed)
+    }
+
+    /// True when people can see it.
+    pub fn is_visible(self) -> bool {
+        matches!(self, Self::Published | Self::InInbox)
+    }
+}
+
+/// Why a target is in its state, in words a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable, upper snake case.
+    pub reason: String,
+    /// A sentence with the next step.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason: reason.into(), message: message.into() }
+    }
+}
+
+/// Why a recall is under way: what becomes of the target when we crash before the answer was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecallIntent {
+    /// To change it: if the change is lost, the plan goes on as it was, at a new revision.
+    Edit,
+    /// To withdraw it: it stays withdrawn.
+    Cancel,
+}
+
+impl RecallIntent {
+    /// The word stored in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// The intent of a stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "edit" => Some(Self::Edit),
+            "cancel" => Some(Self::Cancel),
+            _ => None,
+        }
+    }
+}
+
+/// One post on one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its id.
+    pub id: Uuid,
+    /// The account it goes to.
+    pub account_id: Uuid,
+    /// The account's network.
+    pub network: String,
+    /// The account's handle.
+    pub handle: String,
+    /// Its own text; the post's when `None`.
+    pub text: Option<String>,
+    /// The network's settings as encoded by the contract; opaque here, empty for none.
+    pub settings: Vec<u8>,
+    /// Where it stands.
+    pub state: TargetState,
+    /// Counts up with every edit or retry; the publisher knows one delivery per revision.
+    pub revision: i64,
+    /// When it is to be visible, Unix milliseconds.
+    pub due_at: Option<i64>,
+    /// When this revision was last offered to the publisher; `None` proves that the publisher has never seen it.
+    pub offered_at: Option<i64>,
+    /// When the clock has to look at it next; `None` when it has nothing to do with the clock.
+    pub wake_at: Option<i64>,
+    /// Set while a recall's outcome is not stored.
+    pub recall: Option<RecallIntent>,
+    /// The post's id at the network; empty until known.
+    pub native_id: String,
+    /// Its address for people; empty until known.
+    pub url: String,
+    /// Why it is where it is.
+    pub problem: Option<Problem>,
+    /// When it became visible.
+    pub published_at: Option<i64>,
+}
+
+/// Something true about one revision of a target, told by the publisher or decided here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// The target.
+    pub target_id: Uuid,
+    /// The revision it is about.
+    pub revision: i64,
+    /// The state it is in now.
+    pub state: TargetState,
+    /// The network's id; empty when not known.
+    pub native_id: String,
+    /// The address; empty when not known.
+    pub url: String,
+    /// Why.
+    pub problem: Option<Problem>,
+    /// When it became so, Unix milliseconds.
+    pub at: i64,
+}
+
+/// What a fact did to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// Nothing: repeated, of another revision, or overtaken.
+    Nothing,
+    /// The target changed.
+    Changed,
+    /// The target changed although its state was final: what is visible is visible.
+    Contradicted,
+}
+
+impl Target {
+    /// What may be done with it.
+    pub fn stance(&self) -> Stance {
+        use TargetState as S;
+        match self.state {
+            S::Draft | S::Failed | S::Cancelled | S::Missed => Stance::Free,
+            S::Scheduled if self.offered_at.is_none() => Stance::Free,
+            S::Scheduled | S::HandedOver | S::Preparing | S::Prepared | S::RetryWait | S::Parked => {
+                Stance::Held
+            }
+            S::Sending | S::Processing | S::Unknown | S::NeedsConfirmation => Stance::Busy,
+            S::Published | S::InInbox => Stance::Out,
+        }
+    }
+
+    /// True when it is planned and nothing of it has been sent: what an edit, a move or a cancellation is about.
+    pub fn is_waiting(&self) -> bool {
+        self.stance() == Stance::Held || self.state == TargetState::Scheduled
+    }
+
+    /// Takes a fact in. Repeats, stale revisions and facts that were overtaken change nothing, so facts may arrive
+    /// any number of times.
+    pub fn learn(&mut self, fact: &Fact) -> Learned {
+        if fact.revision != self.revision || self.state == TargetState::Draft || !self.may_become(fact) {
+            return Learned::Nothing;
+        }
+        let before = self.clone();
+        self.state = fact.state;
+        if !fact.native_id.is_empty() {
+            self.native_id.clone_from(&fact.native_id);
+        }
+        if !fact.url.is_empty() {
+            self.url.clone_from(&fact.url);
+        }
+        self.problem.clone_from(&fact.problem);
+        if fact.state.is_visible() && self.published_at.is_none() {
+            self.published_at = Some(fact.at);
+        }
+        if fact.state.is_final() {
+            self.recall = None;
+        }
+        // A pending recall keeps its timer: someone has to ask the publisher once more.
+        if self.recall.is_none() {
+            self.wake_at = None;
+        }
+        if *self == before {
+            Learned::Nothing
+        } else if before.state.is_final() && before.state != self.state {
+            Learned::Contradicted
+        } else {
+            Learned::Changed
+        }
+    }
+
+    fn may_become(&self, fact: &Fact) -> bool {
+        use TargetState as S;
+        match (self.state, fact.state) {
+            (_, S::Draft | S::Scheduled) => false,
+            (now, next) if now == next => true,
+            // What is visible stays visible, and a late find wins over every guess.
+            (now, S::Published | S::InInbox) => !now.is_visible(),
+            (now, _) if now.is_final() => false,
+            (now, S::HandedOver) => now == S::Scheduled,
+            // A recall we asked for ourselves: its answer decides, not its echo.
+            (_, S::Cancelled) => self.recall.is_none(),
+            _ => true,
+        }
+    }
+
+    /// Plans it anew, at a new revision that the publisher has never seen.
+    pub fn plan(&mut self, due_at: i64, lead_ms: i64) {
+        self.revise();
+        self.state = TargetState::Scheduled;
+        self.due_at = Some(due_at);
+        self.wake_at = Some(due_at - lead_ms);
+        self.native_id.clear();
+        self.url.clear();
+        self.problem = None;
+        self.published_at = None;
+    }
+
+    /// Withdraws it; the revision stays, so that the publisher's echo of the recall still fits.
+    pub fn cancel(&mut self) {
+        self.state = TargetState::Cancelled;
+        self.wake_at = None;
+        self.recall = None;
+        self.problem = None;
+    }
+
+    /// Begins a new revision, which only we know.
+    pub fn revise(&mut self) {
+        self.revision += 1;
+        self.offered_at = None;
+        self.recall = None;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn a_target(state: TargetState) -> Target {
+        let planned = state != TargetState::Draft;
+        let offered = planned && state != TargetState::Scheduled;
+        Target {
+            id: Uuid::from_u128(1),
+            account_id: Uuid::from_u128(2),
+            network: "mastodon".into(),
+            handle: "@ana@mastodon.example".into(),
+            text: None,
+            settings: Vec::new(),
+            state,
+            revision: 1,
+            due_at: planned.then_some(100_000),
+            offered_at: offered.then_some(40_000),
+            wake_at: (state == TargetState::Scheduled).then_some(40_000),
+            recall: None,
+            native_id: String::new(),
+            url: String::new(),
+            problem: None,
+            published_at: None,
+        }
+    }
+
+    pub(crate) fn a_fact(state: TargetState) -> Fact {
+        Fact {
+            target_id: Uuid::from_u128(1),
+            revision: 1,
+            state,
+            native_id: String::new(),
+            url: String::new(),
+            problem: None,
+            at: 100_500,
+        }
+    }
+
+    #[test]
+    fn words_and_states_match_both_ways() {
+        for state in TargetState::ALL {
+            assert_eq!(TargetState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(TargetState::parse("sent"), None);
+    }
+
+    #[test]
+    fn transitions_follow_the_table() {
+        use TargetState as S;
+        // From, to, allowed.
+        let table = [
+            (S::Draft, S::Published, false),
+            (S::Scheduled, S::HandedOver, true),
+            (S::Scheduled, S::Published, true),
+            (S::HandedOver, S::Preparing, true),
+            (S::Preparing, S::HandedOver, false),
+            (S::Prepared, S::Sending, true),
+            (S::Prepared, S::Preparing, true),
+            (S::Sending, S::Published, true),
+            (S::Sending, S::Unknown, true),
+            (S::Unknown, S::NeedsConfirmation, true),
+            (S::NeedsConfirmation, S::Published, true),
+            (S::NeedsConfirmation, S::Failed, true),
+            (S::Parked, S::Preparing, true),
+            (S::Parked, S::Missed, true),
+            (S::Published, S::Failed, false),
+            (S::Published, S::InInbox, false),
+            (S::Failed, S::Preparing, false),
+            (S::Cancelled, S::HandedOver, false),
+            (S::Cancelled, S::Published, true),
+            (S::Missed, S::Sending, false),
+            (S::HandedOver, S::Draft, false),
+            (S::HandedOver, S::Scheduled, false),
+        ];
+        for (from, to, allowed) in table {
+            let mut target = a_target(from);
+            let changed = target.learn(&a_fact(to)) != Learned::Nothing;
+            assert_eq!(changed, allowed, "{from:?} -> {to:?}");
+            assert_eq!(target.state, if allowed { to } else { from });
+        }
+    }
+
+    #[test]
+    fn a_fact_about_another_revision_changes_nothing() {
+        for revision in [0, 2] {
+            let mut target = a_target(TargetState::Prepared);
+            assert_eq!(target.learn(&Fact { revision, ..a_fact(TargetState::Failed) }), Learned::Nothing);
+            assert_eq!(target.state, TargetState::Prepared);
+        }
+    }
+
+    #[test]
+    fn the_echo_of_our_own_recall_does_not_cancel() {
+        let mut target = a_target(TargetState::Prepared);
+        target.recall = Some(RecallIntent::Edit);
+        assert_eq!(target.learn(&a_fact(TargetState::Cancelled)), Learned::Nothing);
+        target.recall = None;
+        assert_eq!(target.learn(&a_fact(TargetState::Cancelled)), Learned::Changed);
+    }
+
+    #[test]
+    fn a_pending_recall_keeps_its_timer_until_the_end() {
+        let mut target = a_target(TargetState::HandedOver);
+        (target.recall, target.wake_at) = (Some(RecallIntent::Edit), Some(7));
+        target.learn(&a_fact(TargetState::Preparing));
+        assert_eq!((target.wake_at, target.recall), (Some(7), Some(RecallIntent::Edit)));
+        target.learn(&a_fact(TargetState::Failed));
+        assert_eq!((target.wake_at, target.recall), (None, None));
+    }
+
+    #[test]
+    fn what_is_visible_contradicts_a_wrong_end() {
+        let mut target = a_target(TargetState::Failed);
+        assert_eq!(target.learn(&a_fact(TargetState::Published)), Learned::Contradicted);
+        assert_eq!(target.published_at, Some(100_500));
+    }
+
+    proptest! {
+        #[test]
+        fn facts_may_repeat_and_visibility_is_never_lost(steps in proptest::collection::vec(0usize..16, 0..40)) {
+            let mut target = a_target(TargetState::Scheduled);
+            let mut seen_visible = false;
+            for step in steps {
+                let fact = a_fact(TargetState::ALL[step]);
+                let before = target.clone();
+                let learned = target.learn(&fact);
+                prop_assert_eq!(learned == Learned::Nothing, before == target);
+                prop_assert_eq!(target.clone().learn(&fact), Learned::Nothing, "a repeat changes nothing");
+                if before.state.is_final() {
+                    prop_assert!(target.state == before.state || target.state.is_visible());
+                }
+                seen_visible |= target.state.is_visible();
+                prop_assert_eq!(seen_visible, target.state.is_visible());
+                prop_assert!(target.state == TargetState::Scheduled || target.wake_at.is_none());
+            }
+        }
+    }
+}

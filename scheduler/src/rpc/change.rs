@@ -1,0 +1,295 @@
+//! UpdatePost, SchedulePost, CancelPost, DeletePost and RetryTarget: check, recall what the publisher holds, store.
+
+use postmesh_kit::{
+    identity::Identity,
+    ids,
+    status::{FieldViolation, Violations},
+};
+use postmesh_proto::scheduler::v1 as proto;
+use prost::Message;
+use uuid::Uuid;
+
+use super::{Posts, carry_out, checks, convert, decode, invalid};
+use crate::{
+    domain::{
+        Change, Decision, Edit, NewMedia, NewTarget, Post, Refusal, Verdicts, change::decide, input::Raw,
+        plan,
+    },
+    error::Error,
+    store::{ChangeRequest, Changed, Repeat},
+};
+
+/// A change on its way to the store.
+struct Wish {
+    workspace_id: Uuid,
+    post_id: Uuid,
+    etag: String,
+    change: Change,
+    repeat: Option<Repeat>,
+    encode: fn(Option<&Post>) -> Vec<u8>,
+}
+
+/// The message of an rpc that answers with the post alone.
+macro_rules! answer {
+    ($response:ident) => {
+        |post: Option<&Post>| proto::$response { post: post.map(convert::post) }.encode_to_vec()
+    };
+}
+
+impl Posts {
+    pub(super) async fn update(
+        &self,
+        me: &Identity,
+        request: proto::UpdatePostRequest,
+    ) -> Result<proto::UpdatePostResponse, Error> {
+        let mut violations = Violations::default();
+        let repeat = self.repeat(me, "UpdatePost", &request.request_id, &request, &mut violations);
+        if let Some(first) = self.first_answer(repeat.as_ref()).await? {
+            return Ok(first);
+        }
+        let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
+        violations.require(
+            !paths.is_empty(),
+            "update_mask",
+            "REQUIRED",
+            "names what to change: `text`, `media`, `targets`",
+        );
+        for path in &paths {
+            violations.require(
+                matches!(path.as_str(), "text" | "media" | "targets"),
+                "update_mask",
+                "UNKNOWN_FIELD",
+                format!("knows `text`, `media` and `targets`, not `{path}`"),
+            );
+        }
+        let masked = |field: &str| paths.iter().any(|path| path == field);
+        let draft = Raw {
+            text: masked("text").then_some(request.text),
+            media: masked("media").then(|| convert::raw_media(request.media)),
+            targets: masked("targets").then(|| convert::raw_targets(request.targets)),
+            schedule_time: None,
+        }
+        .check(self.now(), &mut violations);
+        let post_id = whole(post_id, violations)?;
+
+        let post = self.existing(me.workspace_id, post_id).await?;
+        self.refuse_early(&post, &request.etag, &Change::Edit(Edit::default()))?;
+        let text = draft.text.clone().unwrap_or_else(|| post.text.clone());
+        let media = draft.media.clone().unwrap_or_else(|| post.media.iter().map(NewMedia::known).collect());
+        let targets = draft.targets.clone().unwrap_or_else(|| inputs(&post));
+        let checked = checks::content(&self.deps, me.workspace_id, &text, &media, &targets).await?;
+        let media = draft.media.is_some().then_some(checked.media);
+        if let Some(media) = &media {
+            let mut all = post.media_ids();
+            all.extend(media.iter().map(|item| item.id));
+            all.sort_unstable();
+            all.dedup();
+            if !all.is_empty() {
+                self.hold(me.workspace_id, post_id, &all).await?;
+            }
+        }
+        let edit =
+            Edit { text: draft.text, media, targets: draft.targets.is_some().then_some(checked.targets) };
+        let wish = Wish {
+            workspace_id: me.workspace_id,
+            post_id,
+            etag: request.etag,
+            change: Change::Edit(edit),
+            repeat,
+            encode: answer!(UpdatePostResponse),
+        };
+        self.fulfil(wish).await
+    }
+
+    pub(super) async fn schedule(
+        &self,
+        me: &Identity,
+        request: &proto::SchedulePostRequest,
+    ) -> Result<proto::SchedulePostResponse, Error> {
+        let mut violations = Violations::default();
+        let repeat = self.repeat(me, "SchedulePost", &request.request_id, request, &mut violations);
+        if let Some(first) = self.first_answer(repeat.as_ref()).await? {
+            return Ok(first);
+        }
+        let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let due_at = request
+            .schedule_time
+            .ok_or_else(|| FieldViolation::new("schedule_time", "REQUIRED", "is required"))
+            .and_then(convert::schedule_time)
+            .and_then(|requested| plan::due_at(requested, self.now()));
+        let due_at = violations.take(due_at);
+        let post_id = whole(post_id.zip(due_at), violations)?;
+        let (post_id, due_at) = post_id;
+
+        let change = Change::Schedule { due_at };
+        let post = self.existing(me.workspace_id, post_id).await?;
+        self.refuse_early(&post, &request.etag, &change)?;
+        self.check_again(&post, inputs(&post)).await?;
+        let wish = Wish {
+            workspace_id: me.workspace_id,
+            post_id,
+            etag: request.etag.clone(),
+            change,
+            repeat,
+            encode: answer!(SchedulePostResponse),
+        };
+        self.fulfil(wish).await
+    }
+
+    pub(super) async fn cancel(
+        &self,
+        me: &Identity,
+        request: &proto::CancelPostRequest,
+    ) -> Result<proto::CancelPostResponse, Error> {
+        let mut violations = Violations::default();
+        let repeat = self.repeat(me, "CancelPost", &request.request_id, request, &mut violations);
+        if let Some(first) = self.first_answer(repeat.as_ref()).await? {
+            return Ok(first);
+        }
+        let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let wish = Wish {
+            workspace_id: me.workspace_id,
+            post_id: whole(post_id, violations)?,
+            etag: request.etag.clone(),
+            change: Change::Cancel,
+            repeat,
+            encode: answer!(CancelPostResponse),
+        };
+        self.fulfil(wish).await
+    }
+
+    pub(super) async fn delete(
+        &self,
+        me: &Identity,
+        request: &proto::DeletePostRequest,
+    ) -> Result<proto::DeletePostResponse, Error> {
+        let mut violations = Violations::default();
+        let repeat = self.repeat(me, "DeletePost", &request.request_id, request, &mut violations);
+        if let Some(first) = self.first_answer(repeat.as_ref()).await? {
+            return Ok(first);
+        }
+        let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let wish = Wish {
+            workspace_id: me.workspace_id,
+            post_id: whole(post_id, violations)?,
+            etag: request.etag.clone(),
+            change: Change::Delete,
+            repeat,
+            encode: |_| proto::DeletePostResponse {}.encode_to_vec(),
+        };
+        self.fulfil(wish).await
+    }
+
+    pub(super) async fn retry(
+        &self,
+        me: &Identity,
+        request: &proto::RetryTargetRequest,
+    ) -> Result<proto::RetryTargetResponse, Error> {
+        let mut violations = Violations::default();
+        let repeat = self.repeat(me, "RetryTarget", &request.request_id, request, &mut violations);
+        if let Some(first) = self.first_answer(repeat.as_ref()).await? {
+            return Ok(first);
+        }
+        let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let target_id = violations.take(ids::parse("target_id", &request.target_id));
+        let (post_id, target_id) = whole(post_id.zip(target_id), violations)?;
+
+        let change = Change::Retry { target_id };
+        let post = self.existing(me.workspace_id, post_id).await?;
+        self.refuse_early(&post, "", &change)?;
+        let only = post.targets.iter().filter(|target| target.id == target_id).map(input).collect();
+        self.check_again(&post, only).await?;
+        let wish = Wish {
+            workspace_id: me.workspace_id,
+            post_id,
+            etag: String::new(),
+            change,
+            repeat,
+            encode: answer!(RetryTargetResponse),
+        };
+        self.fulfil(wish).await
+    }
+
+    /// Refuses what cannot work before anybody else is asked; the store decides again with the post locked.
+    fn refuse_early(&self, post: &Post, etag: &str, change: &Change) -> Result<(), Error> {
+        if !etag.is_empty() && etag != post.etag() {
+            return Err(Error::StaleEtag(post.id));
+        }
+        match decide(post.clone(), change, &Verdicts::new(), self.moment()) {
+            Decision::Refuse(_, refusal) => Err(refused(post.id, change, refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks stored content once more before it is planned, and holds its media again.
+    async fn check_again(&self, post: &Post, targets: Vec<NewTarget>) -> Result<(), Error> {
+        let media: Vec<_> = post.media.iter().map(NewMedia::known).collect();
+        checks::content(&self.deps, post.workspace_id, &post.text, &media, &targets).await?;
+        if post.media.is_empty() {
+            return Ok(());
+        }
+        self.hold(post.workspace_id, post.id, &post.media_ids()).await
+    }
+
+    /// Carries a wish out and answers with what the store keeps for a repetition.
+    async fn fulfil<T: Message + Default>(&self, wish: Wish) -> Result<T, Error> {
+        let Wish { workspace_id, post_id, etag, change, repeat, encode } = wish;
+        let request = ChangeRequest {
+            workspace_id,
+            post_id,
+            etag: (!etag.is_empty()).then_some(etag),
+            change: change.clone(),
+            verdicts: Verdicts::new(),
+            repeat,
+            encode,
+            moment: self.moment(),
+        };
+        match carry_out(&self.store, &self.deps.publisher, request).await? {
+            Changed::Done(post) => {
+                self.announce(&post);
+                decode(&encode(Some(&post)))
+            }
+            Changed::Deleted(post) => {
+                self.feed.wake([post.workspace_id]);
+                self.bell.sweep();
+                decode(&encode(None))
+            }
+            Changed::Repeated(bytes) => decode(&bytes),
+            Changed::Refused(refusal) => {
+                // Granted recalls were undone: their plans go on.
+                self.feed.wake([workspace_id]);
+                self.bell.planned(self.now());
+                Err(refused(post_id, &change, refusal))
+            }
+            Changed::Recall(_) => Err(Error::Contended(post_id)),
+        }
+    }
+}
+
+fn refused(post_id: Uuid, change: &Change, refusal: Refusal) -> Error {
+    match (refusal, change) {
+        (Refusal::NoSuchTarget, Change::Retry { target_id }) => Error::TargetNotFound(*target_id),
+        _ => Error::Refused(post_id, refusal),
+    }
+}
+
+/// The value, or everything that is wrong.
+fn whole<T>(value: Option<T>, violations: Violations) -> Result<T, Error> {
+    invalid(violations)?;
+    Ok(value.expect("a value that is missing was noted as a violation"))
+}
+
+fn inputs(post: &Post) -> Vec<NewTarget> {
+    post.targets.iter().map(input).collect()
+}
+
+fn input(target: &crate::domain::Target) -> NewTarget {
+    NewTarget {
+        account_id: target.account_id,
+        network: target.network.clone(),
+        handle: target.handle.clone(),
+        text: target.text.clone(),
+        settings: target.settings.clone(),
+    }
+}

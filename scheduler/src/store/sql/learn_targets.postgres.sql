@@ -1,0 +1,15 @@
+-- $1: JSON list of what facts changed about targets.
+update targets set
+    state = fact.state,
+    native_id = fact.native_id,
+    url = fact.url,
+    problem_reason = fact.problem_reason,
+    problem_message = fact.problem_message,
+    published_at = fact.published_at,
+    wake_at = fact.wake_at,
+    recall = fact.recall
+from json_to_recordset($1::json) as fact (
+    id uuid, state text, native_id text, url text, problem_reason text, problem_message text, published_at bigint,
+    wake_at bigint, recall text
+)
+where targets.id = fact.id
