@@ -72,19 +72,20 @@ fn ok(body: &Value) -> Response {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wait {
+struct Until {
     /// Lines to leave out at the start.
     #[serde(default)]
     since: usize,
     /// Answer once there are this many in all.
-    wait_for: Option<usize>,
+    #[serde(rename = "wait_for")]
+    reached: Option<usize>,
     timeout_ms: Option<u64>,
 }
 
-impl Wait {
+impl Until {
     /// Waits until the number is reached, or the time is up; either way the caller answers what there is.
-    async fn until(&self, mut count: watch::Receiver<usize>) {
-        let Some(wanted) = self.wait_for else { return };
+    async fn wait(&self, mut count: watch::Receiver<usize>) {
+        let Some(wanted) = self.reached else { return };
         let limit = Duration::from_millis(self.timeout_ms.unwrap_or(10_000).min(LONGEST_WAIT_MS));
         let reached = tokio::time::timeout(limit, count.wait_for(|count| *count >= wanted)).await;
         if reached.is_err() {
@@ -93,10 +94,10 @@ impl Wait {
     }
 }
 
-async fn ledger(State(ctx): State<Ctx>, Query(wait): Query<Wait>) -> Response {
+async fn ledger(State(ctx): State<Ctx>, Query(until): Query<Until>) -> Response {
     let count = ctx.world().ledger.watch();
-    wait.until(count).await;
-    let entries = ctx.world().ledger.since(wait.since);
+    until.wait(count).await;
+    let entries = ctx.world().ledger.since(until.since);
     let mut lines = String::with_capacity(entries.len() * 256);
     for entry in entries {
         lines.push_str(&serde_json::to_string(&*entry).expect("a ledger line is strings and numbers"));
@@ -105,8 +106,8 @@ async fn ledger(State(ctx): State<Ctx>, Query(wait): Query<Wait>) -> Response {
     web::with_type(StatusCode::OK, "application/x-ndjson", lines)
 }
 
-async fn requests(State(ctx): State<Ctx>, Query(wait): Query<Wait>) -> Response {
-    let lines = lock(&ctx.requests).since(wait.since);
+async fn requests(State(ctx): State<Ctx>, Query(until): Query<Until>) -> Response {
+    let lines = lock(&ctx.requests).since(until.since);
     web::with_type(StatusCode::OK, "application/x-ndjson", lines)
 }
 
@@ -189,8 +190,8 @@ async fn release(State(ctx): State<Ctx>) -> Response {
     ok(&json!({"released": ctx.script.release().await}))
 }
 
-async fn held(State(ctx): State<Ctx>, Query(wait): Query<Wait>) -> Response {
-    wait.until(ctx.script.watch_held()).await;
+async fn held(State(ctx): State<Ctx>, Query(until): Query<Until>) -> Response {
+    until.wait(ctx.script.watch_held()).await;
     let held = *ctx.script.watch_held().borrow();
     ok(&json!({"held": held}))
 }

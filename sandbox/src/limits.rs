@@ -2,7 +2,7 @@
 //! refills at once (development and load runs are not what limits are for); `POST /_sandbox/limits` with
 //! `"enforce": true` makes a network refuse as documented.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -106,8 +106,8 @@ impl Limits {
 }
 
 /// Sets a header whose value we made ourselves.
-pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: impl ToString) {
-    let value = HeaderValue::from_str(&value.to_string()).expect("numbers and times are printable ASCII");
+pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: impl Display) {
+    let value = HeaderValue::from_str(&format!("{value}")).expect("numbers and times are printable ASCII");
     headers.insert(HeaderName::from_static(name), value);
 }
 

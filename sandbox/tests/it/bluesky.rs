@@ -5,6 +5,12 @@ use serde_json::{Value, json};
 use crate::support::{Bench, Bluesky, MP4, PNG, got, login, post, refresh};
 
 const KEY: &str = "3lxy2abcde22k";
+/// One byte more than an image may have, with the first bytes of a JPEG.
+static LARGE: [u8; 2_000_001] = {
+    let mut bytes = [0; 2_000_001];
+    (bytes[0], bytes[1], bytes[2]) = (0xff, 0xd8, 0xff);
+    bytes
+};
 const OTHER_KEY: &str = "3lxy2abcde23k";
 
 #[tokio::test]
@@ -261,11 +267,6 @@ async fn blobs_are_content_addressed_and_checked_when_used() {
     wrong["size"] = json!(1);
     assert_eq!(refusal(with(&wrong, Some(""))).await.1, "InvalidSize");
     assert!(refusal(with(&blob, None)).await.2.contains("images/0 must have the property \"alt\""));
-    static LARGE: [u8; 2_000_001] = {
-        let mut bytes = [0; 2_000_001];
-        (bytes[0], bytes[1], bytes[2]) = (0xff, 0xd8, 0xff);
-        bytes
-    };
     let large = demo.upload(&LARGE, "image/jpeg").await.body["blob"].clone();
     assert_eq!(refusal(with(&large, Some(""))).await.1, "BlobTooLarge");
 

@@ -10,7 +10,7 @@ async fn on_publish(bench: &Bench, fault: Value) {
     bench.script(json!({"network": "mastodon", "operation": "publish", "fault": fault})).await;
 }
 
-fn post<'b>(demo: &Mastodon<'b>) -> reqwest::RequestBuilder {
+fn post(demo: &Mastodon<'_>) -> reqwest::RequestBuilder {
     demo.post(&json!({"status": "x"}))
 }
 

@@ -12,6 +12,7 @@ mod repo;
 mod session;
 mod state;
 mod tid;
+mod write;
 
 use axum::{
     Router,

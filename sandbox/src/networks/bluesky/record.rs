@@ -145,9 +145,8 @@ fn check_facet(facet: &Value, text: &str, path: &str) -> Checked {
                 url::Url::parse(uri).map_err(|_| format!("{path}/uri must be a uri"))?;
             }
             "app.bsky.richtext.facet#mention" => {
-                if !string(feature, &path, "did")?.starts_with("did:") {
-                    return Err(format!("{path}/did must be a valid did"));
-                }
+                let did = string(feature, &path, "did")?;
+                did.strip_prefix("did:").ok_or_else(|| format!("{path}/did must be a valid did"))?;
             }
             "app.bsky.richtext.facet#tag" => {
                 let tag = string(feature, &path, "tag")?;
@@ -222,7 +221,7 @@ fn check_image(image: &Value, path: &str, needs_ratio: bool) -> Checked {
 fn aspect_ratio(holder: &Value, path: &str) -> Checked {
     let Some(ratio) = holder.get("aspectRatio") else { return Ok(()) };
     for side in ["width", "height"] {
-        if !ratio.get(side).and_then(Value::as_u64).is_some_and(|pixels| pixels >= 1) {
+        if ratio.get(side).and_then(Value::as_u64).is_none_or(|pixels| pixels < 1) {
             return Err(format!("{path}/aspectRatio/{side} can not be less than 1"));
         }
     }

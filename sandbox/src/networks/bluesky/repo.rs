@@ -12,18 +12,16 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Answer, Refusal, cid, ok,
-    record::{BlobRef, blobs, check_key, check_post, is_known},
     session::{MAX_BLOB, authorized, document},
-    state::{Account, Blob, Commit, Event, POSTS, Record, Write},
+    state::{Account, Blob, Event, Write},
+    write::{Batch, Checked},
 };
 use crate::{
-    clock,
-    ledger::{Attached, Entry},
-    networks::{Network, mastodon::bytes_of},
+    networks::mastodon::bytes_of,
     sniff,
     web::RequestId,
     world::{self, Ctx, World},
@@ -39,14 +37,35 @@ pub(crate) struct Input {
     record: Option<Value>,
     writes: Option<Vec<Value>>,
     validate: Option<bool>,
-    /// Absent, null and a CID mean three different things.
-    #[serde(default, deserialize_with = "present")]
-    swap_record: Option<Option<String>>,
+    #[serde(default)]
+    swap_record: Swap,
     swap_commit: Option<String>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(input).map(Some)
+/// What `swapRecord` demands of the record that is there. Absent, null and a CID mean three different things.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Option<String>")]
+enum Swap {
+    #[default]
+    Anything,
+    Nothing,
+    Exactly(String),
+}
+
+impl From<Option<String>> for Swap {
+    fn from(value: Option<String>) -> Self {
+        value.map_or(Self::Nothing, Self::Exactly)
+    }
+}
+
+impl Swap {
+    fn refuses(&self, current: Option<&str>) -> bool {
+        match self {
+            Self::Anything => false,
+            Self::Nothing => current.is_some(),
+            Self::Exactly(cid) => current != Some(cid),
+        }
+    }
 }
 
 type Body = Result<Json<Input>, JsonRejection>;
@@ -77,7 +96,7 @@ pub(crate) async fn create_record(
 ) -> Answer {
     let input = read(body)?;
     let mut world = ctx.world();
-    let mut batch = Batch::open(&ctx, &world, &headers, &input, request_id)?;
+    let mut batch = Batch::open(&ctx, &world, &headers, input.repo.as_deref(), request_id)?;
     let collection = needed(input.collection, "collection")?;
     let rkey = input.rkey.unwrap_or_else(|| world.bluesky.next_tid(batch.now_ms));
     let checked = Checked::new(collection, rkey, needed(input.record, "record")?, input.validate)?;
@@ -95,14 +114,14 @@ pub(crate) async fn put_record(
 ) -> Answer {
     let input = read(body)?;
     let mut world = ctx.world();
-    let mut batch = Batch::open(&ctx, &world, &headers, &input, request_id)?;
+    let mut batch = Batch::open(&ctx, &world, &headers, input.repo.as_deref(), request_id)?;
     let (collection, rkey) = (needed(input.collection, "collection")?, needed(input.rkey, "rkey")?);
     let checked = Checked::new(collection, rkey, needed(input.record, "record")?, input.validate)?;
     let current = batch.current(&world, &checked.collection, &checked.rkey).map(|record| record.cid.clone());
     if current.as_ref() == Some(&checked.cid) {
         return Ok(ok(&checked.answer(&batch.account)));
     }
-    if input.swap_record.is_some_and(|swap| swap != current) {
+    if input.swap_record.refuses(current.as_deref()) {
         let was = current.as_deref().unwrap_or("null");
         return Err(Refusal::bad("InvalidSwap", format!("Record was at {was}")));
     }
@@ -120,7 +139,7 @@ pub(crate) async fn apply_writes(
 ) -> Answer {
     let mut input = read(body)?;
     let mut world = ctx.world();
-    let mut batch = Batch::open(&ctx, &world, &headers, &input, request_id)?;
+    let mut batch = Batch::open(&ctx, &world, &headers, input.repo.as_deref(), request_id)?;
     let writes = needed(input.writes.take(), "writes")?;
     if writes.len() > 200 {
         return Err(Refusal::invalid("Too many writes. Max: 200"));
@@ -170,10 +189,10 @@ pub(crate) async fn delete_record(
 ) -> Answer {
     let input = read(body)?;
     let mut world = ctx.world();
-    let mut batch = Batch::open(&ctx, &world, &headers, &input, request_id)?;
+    let mut batch = Batch::open(&ctx, &world, &headers, input.repo.as_deref(), request_id)?;
     let (collection, rkey) = (needed(input.collection, "collection")?, needed(input.rkey, "rkey")?);
     let Some(current) = batch.current(&world, &collection, &rkey) else { return Ok(ok(&json!({}))) };
-    if input.swap_record.flatten().is_some_and(|swap| swap != current.cid) {
+    if input.swap_record.refuses(Some(&current.cid)) {
         return Err(Refusal::bad("InvalidSwap", format!("Record was at {}", current.cid)));
     }
     batch.swap_commit(&world, input.swap_commit.as_deref())?;
@@ -278,223 +297,11 @@ fn read(body: Body) -> Result<Input, Refusal> {
     }
 }
 
-fn needed<T>(value: Option<T>, name: &str) -> Result<T, Refusal> {
+pub(crate) fn needed<T>(value: Option<T>, name: &str) -> Result<T, Refusal> {
     value.ok_or_else(|| Refusal::invalid(format!("Input must have the property \"{name}\"")))
 }
 
 fn hosted(world: &World, repo: Option<String>) -> Result<&Account, Refusal> {
     let repo = needed(repo, "repo")?;
     world.bluesky.actor(&repo).ok_or_else(|| Refusal::invalid(format!("Could not find repo: {repo}")))
-}
-
-/// A record that passed its checks.
-struct Checked {
-    collection: String,
-    rkey: String,
-    value: Value,
-    cid: String,
-    blobs: Vec<BlobRef>,
-    status: Option<&'static str>,
-}
-
-impl Checked {
-    fn new(
-        collection: String,
-        rkey: String,
-        mut value: Value,
-        validate: Option<bool>,
-    ) -> Result<Self, Refusal> {
-        let refuse = |text: String| Refusal::invalid(format!("Invalid {collection} record: {text}"));
-        check_key(&collection, &rkey).map_err(Refusal::invalid)?;
-        let Some(fields) = value.as_object_mut() else {
-            return Err(refuse("Record must be an object".to_owned()));
-        };
-        let kind = fields.entry("$type").or_insert_with(|| Value::String(collection.clone()));
-        if *kind != collection.as_str() {
-            return Err(Refusal::invalid(format!("Invalid $type: expected {collection}, got {kind}")));
-        }
-        let status = match (validate, is_known(&collection)) {
-            (Some(false), _) => None,
-            (Some(true), false) => {
-                return Err(Refusal::invalid(format!("Lexicon not found: lex:{collection}")));
-            }
-            (None, false) => Some("unknown"),
-            (_, true) => {
-                check_post(&value).map_err(refuse)?;
-                Some("valid")
-            }
-        };
-        let cid = cid::of_record(&value).map_err(refuse)?;
-        let blobs = blobs(&value).map_err(refuse)?;
-        Ok(Self { collection, rkey, value, cid, blobs, status })
-    }
-
-    fn answer(&self, account: &Account) -> Value {
-        let mut body = Map::new();
-        body.insert("uri".to_owned(), Value::String(uri(account, &self.collection, &self.rkey)));
-        body.insert("cid".to_owned(), Value::String(self.cid.clone()));
-        if let Some(status) = self.status {
-            body.insert("validationStatus".to_owned(), Value::String(status.to_owned()));
-        }
-        Value::Object(body)
-    }
-}
-
-/// The writes of one request, which become true together or not at all.
-struct Batch {
-    account: Account,
-    request_id: String,
-    now_ms: i64,
-    writes: Vec<Write>,
-    seen: Vec<Entry>,
-    taken: HashSet<(String, String)>,
-}
-
-impl Batch {
-    fn open(
-        ctx: &Ctx,
-        world: &World,
-        headers: &HeaderMap,
-        input: &Input,
-        request_id: String,
-    ) -> Result<Self, Refusal> {
-        let now_ms = ctx.now_ms();
-        let account = authorized(world, headers, now_ms)?.clone();
-        let repo = needed(input.repo.as_deref(), "repo")?;
-        if world.bluesky.actor(repo).is_none_or(|named| named.did != account.did) {
-            let message = "Authentication Required";
-            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "AuthenticationRequired", message));
-        }
-        let (writes, seen) = (Vec::new(), Vec::new());
-        Ok(Self { account, request_id, now_ms, writes, seen, taken: HashSet::new() })
-    }
-
-    fn current<'w>(&self, world: &'w World, collection: &str, rkey: &str) -> Option<&'w Record> {
-        let records = &world.bluesky.repo(&self.account.did)?.records;
-        records.get(&(collection.to_owned(), rkey.to_owned()))
-    }
-
-    fn swap_commit(&self, world: &World, expected: Option<&str>) -> Result<(), Refusal> {
-        let head = world.bluesky.repo(&self.account.did).map_or("", |repo| repo.head.cid.as_str());
-        match expected {
-            Some(expected) if expected != head => {
-                Err(Refusal::bad("InvalidSwap", format!("Commit was at {head}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn create(&mut self, world: &World, checked: Checked) -> Result<Value, Refusal> {
-        let is_taken = self.current(world, &checked.collection, &checked.rkey).is_some();
-        if is_taken || !self.taken.insert((checked.collection.clone(), checked.rkey.clone())) {
-            return Err(Refusal::internal());
-        }
-        self.put(world, checked)
-    }
-
-    fn put(&mut self, world: &World, checked: Checked) -> Result<Value, Refusal> {
-        let answer = checked.answer(&self.account);
-        let attached = self.attached(world, &checked)?;
-        if checked.collection == POSTS {
-            let text = checked.value["text"].as_str().unwrap_or_default().to_owned();
-            self.seen.push(Entry {
-                network: Network::Bluesky,
-                account: self.account.handle.clone(),
-                native_id: uri(&self.account, &checked.collection, &checked.rkey),
-                text,
-                media: attached,
-                visible_at_ms: clock::true_now_ms(),
-                request_id: self.request_id.clone(),
-            });
-        }
-        let record = Record {
-            cid: checked.cid,
-            value: checked.value,
-            indexed_ms: self.now_ms,
-            counts: world::Counts::default(),
-        };
-        let blobs = checked.blobs.into_iter().map(|blob| blob.cid).collect();
-        self.writes.push(Write::Put { collection: checked.collection, rkey: checked.rkey, record, blobs });
-        Ok(answer)
-    }
-
-    /// The blobs a record names: each must be here and be what the record says.
-    fn attached(&self, world: &World, checked: &Checked) -> Result<Vec<Attached>, Refusal> {
-        let alts = alts(&checked.value);
-        let mut attached = Vec::with_capacity(checked.blobs.len());
-        for (index, named) in checked.blobs.iter().enumerate() {
-            let blob = world
-                .bluesky
-                .blob(&self.account.did, &named.cid, self.now_ms)
-                .ok_or_else(|| Refusal::bad("BlobNotFound", format!("Could not find blob: {}", named.cid)))?;
-            if blob.mime != named.mime {
-                let text = format!(
-                    "Referenced Mimetype does not match stored blob. Expected: {}, Got: {}",
-                    blob.mime, named.mime
-                );
-                return Err(Refusal::bad("InvalidMimeType", text));
-            }
-            let fits = named.accept.strip_suffix('*').map_or_else(
-                || named.accept.is_empty() || named.accept == blob.mime,
-                |family| blob.mime.starts_with(family),
-            );
-            if !fits {
-                let text =
-                    format!("Wrong type of file. It is {} but it must match {}.", blob.mime, named.accept);
-                return Err(Refusal::bad("InvalidMimeType", text));
-            }
-            if named.size.is_some_and(|size| size != blob.size) {
-                let text = format!("Referenced Size does not match stored blob. Expected: {}", blob.size);
-                return Err(Refusal::bad("InvalidSize", text));
-            }
-            if blob.size > named.max_size {
-                let text = format!(
-                    "This file is too large. It is {} bytes but the maximum size is {} bytes.",
-                    blob.size, named.max_size
-                );
-                return Err(Refusal::bad("BlobTooLarge", text));
-            }
-            attached.push(Attached {
-                mime: blob.mime.clone(),
-                size: blob.size,
-                sha256: blob.sha256.clone(),
-                alt: alts.get(index).cloned().unwrap_or_default(),
-            });
-        }
-        Ok(attached)
-    }
-
-    /// Makes the writes true and answers the commit.
-    fn commit(self, world: &mut World) -> Result<Value, Refusal> {
-        let rev = world.bluesky.next_tid(self.now_ms);
-        let before = world.bluesky.repo(&self.account.did).map(|repo| repo.head.cid.clone());
-        let named: Vec<Value> = self
-            .writes
-            .iter()
-            .map(|write| match write {
-                Write::Put { collection, rkey, record, .. } => json!([collection, rkey, record.cid]),
-                Write::Delete { collection, rkey } => json!([collection, rkey, null]),
-            })
-            .collect();
-        let commit =
-            json!({"version": 3, "did": self.account.did, "rev": rev, "prev": before, "data": named});
-        let cid = cid::of_record(&commit).map_err(|_| Refusal::internal())?;
-        let answer = json!({"cid": cid, "rev": rev});
-        world.commit(world::Event::Bluesky(Event::Wrote {
-            did: self.account.did,
-            writes: self.writes,
-            commit: Commit { cid, rev },
-            seen: self.seen,
-        }))?;
-        Ok(answer)
-    }
-}
-
-/// The alt texts of a post's media, in the order of its blobs.
-fn alts(record: &Value) -> Vec<String> {
-    let embed = record.get("embed").map(|embed| embed.get("media").unwrap_or(embed));
-    let Some(embed) = embed else { return Vec::new() };
-    let listed = embed.get("images").or_else(|| embed.get("items")).and_then(Value::as_array);
-    let alt = |value: &Value| value.get("alt").and_then(Value::as_str).unwrap_or_default().to_owned();
-    listed.map_or_else(|| vec![alt(embed)], |items| items.iter().map(alt).collect())
 }

@@ -205,7 +205,7 @@ impl State {
             }
             Event::SessionClosed { family } => self.sessions.retain(|_, session| session.family != family),
             Event::AccessExpired { did, from } => {
-                self.each(did.as_ref(), |account| account.access_from = from)
+                self.each(did.as_ref(), |account| account.access_from = from);
             }
             Event::Revoked { did, from, and_password } => {
                 self.sessions.retain(|_, session| did.as_ref().is_some_and(|did| *did != session.did));

@@ -13,9 +13,9 @@ use super::{
     Answer, Refusal,
     entity::View,
     instance::{MAX_DESCRIPTION, MAX_IMAGE, MAX_VIDEO, MIME_TYPES},
-    oauth::holder,
     ok,
     state::{Event, Media, Progress},
+    token::holder,
 };
 use crate::{
     networks::Network,

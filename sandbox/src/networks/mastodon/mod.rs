@@ -12,6 +12,7 @@ mod read;
 mod state;
 mod statuses;
 mod text;
+mod token;
 
 use axum::{
     Router,
@@ -59,9 +60,9 @@ pub(crate) fn routes(ctx: &Ctx) -> Router<Ctx> {
         .route("/api/v1/apps", on(Op::Register, CALLS, post(oauth::register)))
         .route("/api/v1/apps/verify_credentials", on(Op::Read, CALLS, get(oauth::verify_app)))
         .route("/oauth/authorize", on(Op::Authorize, &[], get(oauth::ask).post(oauth::decide)))
-        .route("/oauth/token", on(Op::Token, CALLS, post(oauth::token)))
-        .route("/oauth/revoke", on(Op::Revoke, CALLS, post(oauth::revoke)))
-        .route("/oauth/userinfo", on(Op::Read, CALLS, get(oauth::userinfo).post(oauth::userinfo)))
+        .route("/oauth/token", on(Op::Token, CALLS, post(token::issue)))
+        .route("/oauth/revoke", on(Op::Revoke, CALLS, post(token::revoke)))
+        .route("/oauth/userinfo", on(Op::Read, CALLS, get(token::userinfo).post(token::userinfo)))
         .route("/api/v1/accounts/verify_credentials", on(Op::Read, CALLS, get(read::verify_credentials)))
         .route("/api/v1/accounts/lookup", on(Op::Read, CALLS, get(read::lookup)))
         .route("/api/v1/accounts/{id}", on(Op::Read, CALLS, get(read::account)))

@@ -63,21 +63,21 @@ pub(crate) fn consent(
     accounts: &[Account],
     fields: &[(&str, String)],
 ) -> String {
-    let hidden: String = fields
+    let hidden = fields
         .iter()
-        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value)))
-        .collect();
-    let choices: String = accounts
-        .iter()
-        .enumerate()
-        .map(|(index, account)| {
-            let (handle, name) = (escape(&account.handle), escape(&account.display_name));
-            let checked = if index == 0 { " checked" } else { "" };
-            format!("<label class=\"choice\"><input type=\"radio\" name=\"account\" value=\"{handle}\"{checked}> <b>{name}</b> <span class=\"dim\">@{handle}</span></label>")
-        })
-        .collect();
-    let wanted: String =
-        scopes.iter().map(|scope| format!("<li><code>{}</code></li>", escape(scope))).collect();
+        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value)));
+    let hidden = hidden.collect::<Vec<_>>().concat();
+    let choices = accounts.iter().enumerate().map(|(index, account)| {
+        let (handle, name) = (escape(&account.handle), escape(&account.display_name));
+        let checked = if index == 0 { " checked" } else { "" };
+        format!(
+            "<label class=\"choice\"><input type=\"radio\" name=\"account\" value=\"{handle}\"{checked}> <b>{name}</b> \
+             <span class=\"dim\">@{handle}</span></label>"
+        )
+    });
+    let choices = choices.collect::<Vec<_>>().concat();
+    let wanted = scopes.iter().map(|scope| format!("<li><code>{}</code></li>", escape(scope)));
+    let wanted = wanted.collect::<Vec<_>>().concat();
     let (action, app) = (escape(action), escape(app));
     pages::shell(
         "Authorize",

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{
     Answer, Refusal,
     media::view,
-    oauth::holder,
     ok,
     state::{Account, Status},
+    token::holder,
 };
 use crate::{
     networks::Network,
@@ -59,11 +59,12 @@ pub(crate) async fn listing(
     let number = |name: &str| params.present(name).and_then(|text| text.parse::<u64>().ok());
     let limit = number("limit").unwrap_or(20).clamp(1, 40) as usize;
     let (min_id, since_id, max_id) = (number("min_id"), number("since_id"), number("max_id"));
+    let (only_media, exclude_replies) = (params.truth("only_media"), params.truth("exclude_replies"));
+    let no_pins = params.truth("pinned"); // nothing is ever pinned here
     let keep = |status: &&Status| {
-        visible(status, reader)
-            && !(params.truth("only_media") && status.media.is_empty())
-            && !(params.truth("exclude_replies") && status.in_reply_to.is_some())
-            && !params.truth("pinned")
+        let left_out =
+            (only_media && status.media.is_empty()) || (exclude_replies && status.in_reply_to.is_some());
+        visible(status, reader) && !left_out && !no_pins
     };
     let lower = min_id.or(since_id).map_or(Bound::Unbounded, Bound::Excluded);
     let upper = max_id.map_or(Bound::Unbounded, Bound::Excluded);

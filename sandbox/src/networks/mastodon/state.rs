@@ -33,7 +33,7 @@ pub(crate) struct App {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Code {
-    pub(crate) code: String,
+    pub(crate) secret: String,
     pub(crate) client_id: String,
     pub(crate) account: u64,
     pub(crate) redirect_uri: String,
@@ -52,7 +52,7 @@ pub(crate) enum Life {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Token {
-    pub(crate) token: String,
+    pub(crate) secret: String,
     pub(crate) client_id: String,
     /// Absent for an app's own token.
     pub(crate) account: Option<u64>,
@@ -233,13 +233,13 @@ impl State {
                 self.apps.insert(app.client_id.clone(), app);
             }
             Event::Code(code) => {
-                self.codes.insert(code.code.clone(), code);
+                self.codes.insert(code.secret.clone(), code);
             }
             Event::CodeUsed { code } => {
                 self.codes.remove(&code);
             }
             Event::Token(token) => {
-                self.tokens.insert(token.token.clone(), token);
+                self.tokens.insert(token.secret.clone(), token);
             }
             Event::TokenRevoked { token } => {
                 if let Some(token) = self.tokens.get_mut(&token) {

@@ -15,10 +15,10 @@ use super::{
     Answer, Refusal,
     instance::{MAX_ATTACHMENTS, MAX_CHARACTERS, MAX_OPTION, MAX_OPTIONS, POLL_EXPIRY},
     media::view,
-    oauth::holder,
     ok,
     state::{Event, Poll, Progress, Status},
     text,
+    token::holder,
 };
 use crate::{
     clock,

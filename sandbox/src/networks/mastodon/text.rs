@@ -51,16 +51,26 @@ pub(crate) fn html(text: &str, base: &str) -> String {
             Piece::Url(url) => {
                 let (href, shown) =
                     (escape(url), escape(url.split_once("://").map_or(url, |(_, rest)| rest)));
-                out.push_str(&format!(
-                    "<a href=\"{href}\" target=\"_blank\" rel=\"nofollow noopener\" translate=\"no\">{shown}</a>"
-                ));
+                out.extend([
+                    "<a href=\"",
+                    &*href,
+                    "\" target=\"_blank\" rel=\"nofollow noopener\" translate=\"no\">",
+                    &*shown,
+                    "</a>",
+                ]);
             }
             Piece::Mention(user, domain) => out.push_str(&escape(&format!("{user}{domain}"))),
             Piece::Tag(tag) => {
                 let (path, shown) = (escape(&tag.to_lowercase()), escape(tag));
-                out.push_str(&format!(
-                    "<a href=\"{base}/tags/{path}\" class=\"mention hashtag\" rel=\"tag\">#<span>{shown}</span></a>"
-                ));
+                out.extend([
+                    "<a href=\"",
+                    base,
+                    "/tags/",
+                    &*path,
+                    "\" class=\"mention hashtag\" rel=\"tag\">#<span>",
+                    &*shown,
+                    "</span></a>",
+                ]);
             }
         }
     }
