@@ -18,6 +18,8 @@ pub struct Config {
     pub reflection: bool,
     /// Calls being worked on at once; the next one is told to come back in a second.
     pub max_in_flight: usize,
+    /// Uploads being received at once.
+    pub max_uploads: usize,
     /// Server streams open at once.
     pub max_streams: usize,
     /// Connections open at once; further ones wait to be accepted.
@@ -42,6 +44,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             reflection: true,
             max_in_flight: 2_000,
+            max_uploads: 200,
             max_streams: 10_000,
             max_connections: 10_000,
             unary_deadline_seconds: 60,
@@ -80,6 +83,7 @@ impl Config {
         }
         let counts = [
             ("max_in_flight", self.max_in_flight as u64),
+            ("max_uploads", self.max_uploads as u64),
             ("max_streams", self.max_streams as u64),
             ("max_connections", self.max_connections as u64),
             ("unary_deadline_seconds", self.unary_deadline_seconds),

@@ -42,7 +42,8 @@ pub(crate) struct Door {
     pub(crate) ready: Ready,
     pub(crate) openapi: bytes::Bytes,
     pub(crate) cors: Cors,
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) uploads_in_flight: Semaphore,
     pub(crate) addresses: Throttle,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -95,8 +96,10 @@ impl Door {
         if let Err(wait) = self.addresses.check(&address.to_string(), &*self.clock).await {
             return speech.refuse(&to_status(Refusal::Throttled(wait)));
         }
-        // Held until the answer begins; open streams are counted apart.
-        let Ok(_place) = self.in_flight.try_acquire() else {
+        // Held until the answer begins. Open streams and uploads, which take long, are counted apart.
+        let upload = speech == Speech::Plain && upload_id(request.uri().path()).is_some();
+        let places = if upload { &self.uploads_in_flight } else { &self.in_flight };
+        let Ok(_place) = places.try_acquire() else {
             return speech.refuse(&to_status(Refusal::Overloaded));
         };
         self.route(request, speech).await
@@ -120,15 +123,14 @@ impl Door {
 
     async fn plain(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        let upload = path.strip_prefix("/v1/uploads/").and_then(|rest| rest.strip_suffix("/content"));
-        match (path.as_str(), upload, &self.uploads, &self.callback) {
+        match (path.as_str(), upload_id(&path), &self.uploads, &self.callback) {
             ("/openapi.json", ..) => match *request.method() {
                 Method::GET | Method::HEAD => {
                     encode::answer(StatusCode::OK, "application/json", self.openapi.clone())
                 }
                 _ => not_allowed("GET, HEAD"),
             },
-            (_, Some(id), Some(uploads), _) if !id.contains('/') => match *request.method() {
+            (_, Some(id), Some(uploads), _) => match *request.method() {
                 Method::PUT => {
                     observed("/v1/uploads/{upload_id}/content", request, |r| uploads.receive(id, r)).await
                 }
@@ -192,6 +194,12 @@ where
     let response = handle(request).await;
     observation.end(response.status().as_str());
     response
+}
+
+/// The upload whose bytes a path takes, still encoded.
+fn upload_id(path: &str) -> Option<&str> {
+    let id = path.strip_prefix("/v1/uploads/")?.strip_suffix("/content")?;
+    (!id.is_empty() && !id.contains('/')).then_some(id)
 }
 
 fn not_allowed(allowed: &'static str) -> Response<Body> {

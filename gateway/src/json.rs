@@ -13,12 +13,15 @@ pub(crate) mod routes;
 mod stream;
 pub(crate) mod template;
 
+use std::time::Duration;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use postmesh_kit::status::{Invalid, to_status};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
+use tokio::time::timeout;
 use tonic::{Code, Status, body::Body};
 
 use self::{
@@ -32,6 +35,9 @@ use crate::{
     frames::{PREFIX, code_in},
     metrics::Observation,
 };
+
+/// A body that has not arrived by then comes too slowly.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers JSON requests by calling the edge.
 pub(crate) struct Json {
@@ -79,9 +85,14 @@ impl Json {
         };
         let declared =
             head.headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
-        let body = match Limited::new(body, MESSAGE_BYTES).collect().await {
-            Ok(whole) if declared.is_none_or(|length| length <= MESSAGE_BYTES) => whole.to_bytes(),
-            Err(cause) if !cause.is::<LengthLimitError>() => {
+        let body = match timeout(BODY_PATIENCE, Limited::new(body, MESSAGE_BYTES).collect()).await {
+            Err(_) => {
+                begin(&route.rpc.path).end("408");
+                let status = Status::deadline_exceeded("the body took too long to arrive; send it again");
+                return encode::failure_as(&status, StatusCode::REQUEST_TIMEOUT);
+            }
+            Ok(Ok(whole)) if declared.is_none_or(|length| length <= MESSAGE_BYTES) => whole.to_bytes(),
+            Ok(Err(cause)) if !cause.is::<LengthLimitError>() => {
                 begin(&route.rpc.path).end("400");
                 return encode::failure(&Status::invalid_argument("the body ended before all of it arrived"));
             }

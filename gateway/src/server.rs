@@ -19,8 +19,10 @@ use crate::door::Door;
 
 /// Largest header list, bytes.
 const HEADERS: usize = 16 * 1024;
-/// A client that has not sent its headers by then is too slow.
-const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// A new connection on which nothing was said by then is closed.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+/// Headers that have not arrived by then come too slowly; also how long an HTTP/1.1 connection may idle.
+const HEADER_PATIENCE: Duration = Duration::from_mins(1);
 /// After a failed accept (out of file handles, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -79,7 +81,7 @@ async fn connection(
     life: Lifecycle,
 ) {
     // The protocol shows with the first bytes; a client that sends none does not keep its place.
-    let spoke = tokio::time::timeout(HEADER_PATIENCE, stream.readable());
+    let spoke = tokio::time::timeout(FIRST_WORD, stream.readable());
     let spoke = tokio::select! {
         spoke = spoke => matches!(spoke, Ok(Ok(()))),
         () = life.stopping() => false,

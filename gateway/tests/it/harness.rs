@@ -64,7 +64,7 @@ pub(crate) async fn world_with(config: Config) -> World {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test speaks to its own gateway on loopback")]
-fn http_client() -> reqwest::Client {
+pub(crate) fn http_client() -> reqwest::Client {
     postmesh_kit::tls::install_crypto();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

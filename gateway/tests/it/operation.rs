@@ -6,12 +6,14 @@ use postmesh_gateway::{Config, Deps, Error};
 use postmesh_kit::{
     cache::Cache,
     lifecycle::Lifecycle,
+    rules::Rules,
     testing::{FakeClock, Tokens, with_token},
+    transport::Transport,
 };
 use postmesh_proto::scheduler::v1::{WatchPostsRequest, post_service_client::PostServiceClient};
-use tonic::Code;
+use tonic::{Code, transport::Channel};
 
-use crate::harness::world;
+use crate::harness::{http_client, world};
 
 fn alone() -> Deps {
     Deps {
@@ -60,4 +62,24 @@ async fn a_stop_ends_streams_in_good_order_and_closes_the_door() {
     drop((stream, posts));
     assert!(world.life.shutdown(Duration::from_secs(10)).await, "every task ended by itself");
     assert!(world.ask("GET", "/healthz").send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_is_named_and_calls_of_it_say_so() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let rules = Rules::read(postmesh_proto::pool());
+    let away = Transport::remote("gateway", rules, Channel::from_shared(address).unwrap().connect_lazy());
+    let deps = Deps { backends: HashMap::from([("postmesh.auth.v1".to_owned(), away)]), ..alone() };
+    let bind = "127.0.0.1:0".parse().unwrap();
+    let gateway = postmesh_gateway::start(Config { bind, ..Config::default() }, deps).await.unwrap();
+    let http = http_client();
+    let health = http.get(format!("http://{}/healthz", gateway.addr)).send().await.unwrap();
+    assert_eq!(health.status().as_u16(), 503);
+    let health: serde_json::Value = serde_json::from_str(&health.text().await.unwrap()).unwrap();
+    assert_eq!(health["ready"], false);
+    assert!(health["services"]["auth"].as_str().unwrap().contains("cannot be reached"), "{health}");
+    let call = http.get(format!("http://{}/v1/auth/keys", gateway.addr)).send().await.unwrap();
+    assert_eq!(call.status().as_u16(), 503);
 }
