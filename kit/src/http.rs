@@ -6,6 +6,8 @@
 
 mod policy;
 mod publishing;
+#[cfg(test)]
+mod tests;
 
 use std::{
     error::Error as StdError,

@@ -2,12 +2,15 @@
 
 mod clockguard;
 pub mod config;
+pub mod connecting;
 pub mod deps;
 pub mod domain;
 pub mod error;
 pub mod media;
 mod metrics;
 pub mod networks;
+mod revoking;
+pub mod rpc;
 pub mod store;
 pub mod vault;
 

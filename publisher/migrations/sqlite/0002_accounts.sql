@@ -7,7 +7,7 @@ create table accounts (
     network           text not null,
     server            text not null,
     native_id         text not null,
-    identity          text not null,             -- what makes it the same account: native id, with its server where ids are per server
+    identity          text not null,             -- the native id, with its server where ids are per server
     handle            text not null,
     display_name      text not null,
     avatar_url        text not null,

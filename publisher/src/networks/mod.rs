@@ -12,6 +12,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
+use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -254,6 +255,14 @@ pub trait Network: Send + Sync + 'static {
 
     /// Takes the authorization back at the network; revoking a revoked one succeeds.
     fn revoke<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<(), Fault>>;
+}
+
+/// Every network that has an adapter, for publishing and for connecting.
+pub fn all(http: &GuardedClient, clock: &Arc<dyn Clock>) -> (Networks, connect::Connectors) {
+    let mastodon = mastodon::Mastodon::new(http.clone(), clock.clone());
+    let bluesky = bluesky::Bluesky::new(http.clone(), clock.clone());
+    let connectors = connect::Connectors::default().with(mastodon.clone()).with(bluesky.clone());
+    (Networks::default().with(mastodon).with(bluesky), connectors)
 }
 
 /// The networks by id.

@@ -16,7 +16,7 @@ pub fn length(text: &str, link_length: usize, short_mentions: bool) -> usize {
     let links = if link_length == 0 { Vec::new() } else { links(text) };
     let mut counted = String::with_capacity(text.len());
     let mut at = 0;
-    let mut between = |counted: &mut String, part: &str| {
+    let between = |counted: &mut String, part: &str| {
         if short_mentions { counted.push_str(&shorten_mentions(part)) } else { counted.push_str(part) }
     };
     for link in &links {

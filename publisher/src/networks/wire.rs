@@ -89,8 +89,8 @@ impl Call {
         };
         let left = armed.time_left().ok_or_else(late)?;
         let bounds = Bounds { answer_in: left, ..Bounds::default() };
-        let dialed = tokio::time::timeout(left, client.bounded(bounds).publishing().dial(&url));
-        let dialed = dialed.await.map_err(|_| late())??;
+        let publishing = client.bounded(bounds).publishing();
+        let dialed = tokio::time::timeout(left, publishing.dial(&url)).await.map_err(|_| late())??;
         let left = armed.time_left().ok_or_else(late)?;
         dialed.answering_in(left).send(request, move || armed.time_left().is_some()).await
     }

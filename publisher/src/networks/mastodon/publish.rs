@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Response;
 use postmesh_kit::http::Bounds;
-use serde_json::{Value, json as object};
+use serde_json::json as object;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -228,6 +228,8 @@ fn multipart(rendition: &Rendition, alt_text: &str) -> (String, Bytes) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn content(text: &str) -> Content {

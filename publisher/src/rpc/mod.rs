@@ -1,0 +1,4 @@
+//! The publisher's rpcs: messages in, messages out.
+
+pub mod account;
+pub mod networks;
