@@ -50,7 +50,7 @@ pub(crate) async fn keep_sweeping(store: Store, deps: Deps, interval: Duration) 
         match sweep(&store, &deps.blob, &*deps.clock).await {
             Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => {
-                tracing::info!(uploads = swept.uploads, blobs = swept.blobs, "removed what nobody needs")
+                tracing::info!(uploads = swept.uploads, blobs = swept.blobs, "removed what nobody needs");
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -10,6 +10,7 @@ use aws_sdk_s3::{
         ResponseChecksumValidation, retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{ProvideErrorMetadata, SdkError},
+    operation::get_object::GetObjectError,
     presigning::PresigningConfig,
     primitives::ByteStream,
 };
@@ -155,7 +156,7 @@ impl S3 {
         let answer = self.client.get_object().bucket(&*self.bucket).key(self.object(key)).send().await;
         let object = match answer {
             Ok(object) => object,
-            Err(error) if error.as_service_error().is_some_and(|refusal| refusal.is_no_such_key()) => {
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
                 return Ok(None);
             }
             Err(error) => return Err(classify(error)),

@@ -46,7 +46,6 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Stripped, Flaw> {
             }
             0xE2 if body.starts_with(b"ICC_PROFILE\0") => write(&mut out, marker, &[body]),
             0xEE if body.starts_with(b"Adobe") => write(&mut out, marker, &[body]),
-            0xE0..=0xEF => {}
             COM => found.hides_markup |= sniff::is_markup(body),
             // Start of frame, of whatever process (C4, C8 and CC are tables).
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
@@ -137,5 +136,7 @@ fn write(out: &mut Vec<u8>, marker: u8, parts: &[&[u8]]) {
     out.extend_from_slice(
         &u16::try_from(length).expect("no longer than the segment it came from").to_be_bytes(),
     );
-    parts.iter().for_each(|part| out.extend_from_slice(part));
+    for part in parts {
+        out.extend_from_slice(part);
+    }
 }

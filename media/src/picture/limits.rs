@@ -32,7 +32,8 @@ pub(super) fn check(format: Format, picture: &Stripped) -> Result<(), Rejection>
             "holds a {name} picture of {width} × {height} pixels; a side may have at most {SIDE} pixels"
         ));
     }
-    if area(width, height).max(picture.largest) > PIXELS {
+    let each = area(width, height).max(picture.largest);
+    if each > PIXELS {
         return reject(format!(
             "holds a {name} picture of {width} × {height} pixels; at most {} megapixels are accepted",
             PIXELS / 1_000_000
@@ -44,7 +45,7 @@ pub(super) fn check(format: Format, picture: &Stripped) -> Result<(), Rejection>
     if frames > FRAMES {
         return reject(format!("holds a {name} animation of {frames} frames; at most {FRAMES} are accepted"));
     }
-    if frames > 1 && area(width, height) * u64::from(frames) > ALL_PIXELS {
+    if frames > 1 && each * u64::from(frames) > ALL_PIXELS {
         return reject(format!(
             "holds a {name} animation of {frames} frames of {width} × {height} pixels; all frames together may have \
              at most {} megapixels",

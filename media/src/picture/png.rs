@@ -45,7 +45,7 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Stripped, Flaw> {
             b"eXIf" => found.orientation = Orientation::read(body),
             b"tEXt" => found.hides_markup |= sniff::is_markup(body),
             b"iTXt" if !body.starts_with(b"XML:com.adobe.xmp\0") => {
-                found.hides_markup |= sniff::is_markup(body)
+                found.hides_markup |= sniff::is_markup(body);
             }
             _ => {}
         }
@@ -61,7 +61,7 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Stripped, Flaw> {
     found.frames = animation_frames.max(1);
     found.hides_markup |= sniff::is_markup(file.rest());
     if let (Some(exif), Some(at)) = (found.orientation.minimal_exif(), exif_at) {
-        out.splice(at..at, chunk(b"eXIf", &exif));
+        out.splice(at..at, chunk(*b"eXIf", &exif));
     }
     found.rendition = out;
     Ok(found)
@@ -73,10 +73,10 @@ fn size(body: &[u8], at: usize) -> Result<(u32, u32), Flaw> {
     Ok((next()?, next()?))
 }
 
-fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let mut chunk = Vec::with_capacity(body.len() + 12);
     chunk.extend_from_slice(&u32::try_from(body.len()).expect("our own chunks are small").to_be_bytes());
-    chunk.extend_from_slice(kind);
+    chunk.extend_from_slice(&kind);
     chunk.extend_from_slice(body);
     chunk.extend_from_slice(&crc(&chunk[4..]).to_be_bytes());
     chunk

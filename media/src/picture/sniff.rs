@@ -45,10 +45,10 @@ pub(super) fn describe(bytes: &[u8]) -> &'static str {
         };
     }
     let head = &bytes[..bytes.len().min(4096)];
-    if has(head, b"<svg") {
+    if tags(head).any(|tag| tag.eq_ignore_ascii_case(b"<svg")) {
         return "an SVG drawing";
     }
-    if MARKUP.iter().any(|tag| has(head, tag)) {
+    if is_markup(head) {
         return "an HTML page";
     }
     // Some beginnings are ordinary letters; only a PDF is readable and not text.
@@ -59,15 +59,23 @@ pub(super) fn describe(bytes: &[u8]) -> &'static str {
     known.map_or("data of an unknown kind", |(_, kind)| kind)
 }
 
-const MARKUP: &[&[u8]] = &[b"<!doctype html", b"<html", b"<script", b"<iframe", b"<body", b"<svg", b"<?php"];
-
-/// True when a browser or server that guesses might run these bytes.
+/// True when a browser or server that guesses might run these bytes. Whole tags are looked for, because in the
+/// megabytes of a film behind a photo four given letters come by chance.
 pub(super) fn is_markup(bytes: &[u8]) -> bool {
-    MARKUP.iter().any(|tag| has(bytes, tag))
+    const RUN: &[&[u8]] =
+        &[b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?php"];
+    tags(bytes).any(|tag| RUN.iter().any(|run| tag.eq_ignore_ascii_case(run)))
 }
 
-fn has(bytes: &[u8], tag: &[u8]) -> bool {
-    bytes.windows(tag.len()).any(|window| window.eq_ignore_ascii_case(tag))
+/// Everything from a `<` to the end of the word after it.
+fn tags(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const LONGEST: usize = 10;
+    let begins = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<').map(|(at, _)| at);
+    begins.filter_map(move |at| {
+        let rest = &bytes[at..bytes.len().min(at + LONGEST)];
+        let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'>' | b'/'))?;
+        Some(&rest[..end])
+    })
 }
 
 fn is_text(head: &[u8]) -> bool {
@@ -80,4 +88,19 @@ fn is_text(head: &[u8]) -> bool {
         Err(_) => return false,
     };
     !valid.is_empty() && valid.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_whole_tags_only() {
+        for markup in ["<script>", "x <SVG onload=x>", "<!DOCTYPE html>", "<?php echo", "<<html>"] {
+            assert!(is_markup(markup.as_bytes()), "{markup}");
+        }
+        for harmless in ["", "<", "<svg", "<svgx>", "<scripture>", "a < b", "<x:xmpmeta>", "html script"] {
+            assert!(!is_markup(harmless.as_bytes()), "{harmless}");
+        }
+    }
 }

@@ -27,31 +27,31 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Stripped, Flaw> {
                 found.height = u32::from_le_bytes([h1, h2, h3, 0]) + 1;
                 found.largest = area(found.width, found.height);
                 flags_at = Some(out.len() + 8);
-                write(&mut out, &kind, body);
+                write(&mut out, kind, body);
                 let at = flags_at.expect("set one line above");
                 out[at] = flags & !(HAS_EXIF | HAS_XMP);
             }
             b"VP8 " | b"VP8L" => {
                 found.frames += 1;
-                let (width, height) = bitstream_size(&kind, body)?;
+                let (width, height) = bitstream_size(kind, body)?;
                 if flags_at.is_none() {
                     (found.width, found.height) = (width, height);
                 }
                 found.largest = found.largest.max(area(width, height));
-                write(&mut out, &kind, body);
+                write(&mut out, kind, body);
             }
             b"ANMF" => {
                 found.frames += 1;
                 let frame = strip_frame(body, &mut found.largest, &mut parts)?;
-                write(&mut out, &kind, &frame);
+                write(&mut out, kind, &frame);
             }
-            b"ICCP" | b"ANIM" | b"ALPH" => write(&mut out, &kind, body),
+            b"ICCP" | b"ANIM" | b"ALPH" => write(&mut out, kind, body),
             b"EXIF" if flags_at.is_some() => found.orientation = Orientation::read(body),
             _ => {}
         }
     }
     if let (Some(exif), Some(at)) = (found.orientation.minimal_exif(), flags_at) {
-        write(&mut out, b"EXIF", &exif);
+        write(&mut out, *b"EXIF", &exif);
         out[at] |= HAS_EXIF;
     }
     let length = u32::try_from(out.len() - 8).map_err(|_| Flaw::Malformed)?;
@@ -69,11 +69,11 @@ fn strip_frame(body: &[u8], largest: &mut u64, parts: &mut u32) -> Result<Vec<u8
         let (kind, body) = next_chunk(&mut frame)?;
         match &kind {
             b"VP8 " | b"VP8L" => {
-                let (width, height) = bitstream_size(&kind, body)?;
+                let (width, height) = bitstream_size(kind, body)?;
                 *largest = (*largest).max(area(width, height));
-                write(&mut out, &kind, body);
+                write(&mut out, kind, body);
             }
-            b"ALPH" => write(&mut out, &kind, body),
+            b"ALPH" => write(&mut out, kind, body),
             _ => {}
         }
     }
@@ -96,8 +96,8 @@ fn next_chunk<'a>(file: &mut Cursor<'a>) -> Result<([u8; 4], &'a [u8]), Flaw> {
 }
 
 /// The size a frame's own header states.
-fn bitstream_size(kind: &[u8; 4], body: &[u8]) -> Result<(u32, u32), Flaw> {
-    if kind == b"VP8L" {
+fn bitstream_size(kind: [u8; 4], body: &[u8]) -> Result<(u32, u32), Flaw> {
+    if &kind == b"VP8L" {
         let [0x2F, a, b, c, d] = *body.first_chunk().ok_or(Flaw::Malformed)? else {
             return Err(Flaw::Malformed);
         };
@@ -110,8 +110,8 @@ fn bitstream_size(kind: &[u8; 4], body: &[u8]) -> Result<(u32, u32), Flaw> {
     Ok((u32::from(u16::from_le_bytes([w1, w2]) & 0x3FFF), u32::from(u16::from_le_bytes([h1, h2]) & 0x3FFF)))
 }
 
-fn write(out: &mut Vec<u8>, kind: &[u8; 4], body: &[u8]) {
-    out.extend_from_slice(kind);
+fn write(out: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {
+    out.extend_from_slice(&kind);
     out.extend_from_slice(
         &u32::try_from(body.len()).expect("no longer than the file it came from").to_le_bytes(),
     );

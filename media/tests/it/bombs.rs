@@ -41,11 +41,11 @@ pub(crate) fn many_scans(scans: usize) -> Vec<u8> {
     [&file[..at], &scan.repeat(scans), &[0xFF, 0xD9]].concat()
 }
 
-/// A GIF whose frame is far larger than its canvas.
-pub(crate) fn huge_frame() -> Vec<u8> {
-    let mut file = b"GIF89a\x0A\0\x0A\0\x80\0\0\0\0\0\xFF\xFF\xFF".to_vec();
-    file.extend(b"\x2C\0\0\0\0\xFF\xFF\xFF\xFF\0\x02\x02\x4C\x01\0\x3B");
-    file
+/// A GIF whose frames are far larger than its canvas.
+pub(crate) fn huge_frames(side: u16, frames: usize) -> Vec<u8> {
+    let [low, high] = side.to_le_bytes();
+    let frame = [0x2C, 0, 0, 0, 0, low, high, low, high, 0, 2, 2, 0x4C, 1, 0];
+    [b"GIF89a\x0A\0\x0A\0\x80\0\0\0\0\0\xFF\xFF\xFF".as_slice(), &frame.repeat(frames), b"\x3B"].concat()
 }
 
 /// A WebP whose pixels say they are 16384 by 16384, inside a canvas of 10 by 10.
@@ -98,7 +98,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> 
         ("progressive jpeg of 49 megapixels", progressive(7000, 7000), "TOO_LARGE", "256 MiB"),
         ("jpeg without pixels", jpeg_header(0, 8), "BROKEN_PICTURE", "without any pixels"),
         ("jpeg of 101 scans", many_scans(101), "TOO_COMPLEX", "too many parts"),
-        ("gif frame larger than its canvas", huge_frame(), "TOO_LARGE", "megapixels"),
+        ("gif frame larger than its canvas", huge_frames(65_535, 1), "TOO_LARGE", "megapixels"),
+        ("gif of many large frames", huge_frames(7000, 400), "TOO_LARGE", "400 frames"),
         ("gif of 501 frames", animated_gif(1, 1, 501), "TOO_LARGE", "501 frames"),
         ("webp larger than its canvas", huge_webp(), "TOO_LARGE", "megapixels"),
     ]

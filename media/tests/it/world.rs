@@ -53,6 +53,7 @@ impl World {
         let blob = match store {
             BlobKind::Directory => Blob::connect(&BlobConfig::default(), folder.path()).await.unwrap(),
             BlobKind::S3 => bucket(folder.path(), &life).await,
+            BlobKind::Away => away(folder.path()).await,
         };
         let clock = FakeClock::at(NOW);
         let deps = Deps {
@@ -207,6 +208,7 @@ pub(crate) fn parts(address: &str) -> (String, String) {
 pub(crate) enum BlobKind {
     Directory,
     S3,
+    Away,
 }
 
 /// Runs a test on both databases, each with both blob stores, with uploads through the gateway.
@@ -249,6 +251,15 @@ pub(crate) async fn bucket(folder: &Path, life: &Lifecycle) -> Blob {
         }
     });
     let url = format!("s3://{BUCKET}/blobs?endpoint=http://{address}&path_style=true");
+    let config =
+        BlobConfig { url, access_key: Secret::new("key".into()), secret_key: Secret::new("secret".into()) };
+    Blob::connect(&config, folder).await.unwrap()
+}
+
+/// A bucket whose server does not listen.
+pub(crate) async fn away(folder: &Path) -> Blob {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let url = format!("s3://{BUCKET}?endpoint=http://{nobody}&path_style=true");
     let config =
         BlobConfig { url, access_key: Secret::new("key".into()), secret_key: Secret::new("secret".into()) };
     Blob::connect(&config, folder).await.unwrap()
