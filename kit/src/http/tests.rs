@@ -54,6 +54,8 @@ fn post(url: &str, body: &'static str) -> Request<Bytes> {
 #[derive(Clone, Copy)]
 enum Does {
     Answer(&'static str),
+    /// Speaks first, as no HTTP server does.
+    Greet(&'static str),
     /// Reads the request's head, then resets.
     ResetAfterRequest,
     /// Reads the request's head and never answers.
@@ -83,9 +85,14 @@ impl Server {
         let task = tokio::spawn(async move {
             let mut held = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
-                seen.lock().unwrap().push(read_head(&mut stream).await);
+                if let Does::Greet(text) = does {
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                    continue;
+                }
+                let head = read_head(&mut stream).await;
+                seen.lock().unwrap().push(head);
                 match does {
-                    Does::Answer(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+                    Does::Answer(text) | Does::Greet(text) => stream.write_all(text.as_bytes()).await.unwrap(),
                     Does::ResetAfterRequest => stream.set_zero_linger().unwrap(),
                     Does::Silence => held.push(stream),
                 }
@@ -173,7 +180,6 @@ async fn names_that_point_inside_are_not_dialled() {
 
 #[tokio::test]
 async fn an_address_that_changes_after_the_check_is_checked_again() {
-    // 192.0.2.1 would be refused; 198.51.100.1 too. The public one is unreachable here, which must not matter.
     let resolver = Scripted::new(["8.8.8.8", "127.0.0.1"]);
     let client = client(resolver.clone(), &[], &[]);
     let target = client.inner.policy.check(&"https://rebind.example/".parse().unwrap()).unwrap();
@@ -216,7 +222,7 @@ async fn hostile_addresses_reach_no_listener() {
 #[tokio::test]
 async fn what_fails_before_the_first_byte_was_not_sent() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let plain = Server::start(Does::Answer("this is no handshake")).await;
+    let plain = Server::start(Does::Greet("this is no handshake")).await;
     let allow = vec![format!("127.0.0.1:{closed}"), format!("127.0.0.1:{}", plain.port), "nowhere.example:443".into()];
     let client = client(Scripted::new([]), &allow, &[]);
     for (url, expected) in [
