@@ -43,13 +43,13 @@ pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A started gateway.
 #[derive(Debug, Clone)]
-pub struct Gateway {
+pub struct Running {
     /// Where it answers.
     pub addr: SocketAddr,
 }
 
 /// Starts the gateway; it serves until the life it was handed stops.
-pub async fn start(config: Config, deps: Deps) -> Result<Gateway, Error> {
+pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let problems = config.validate();
     if !problems.is_empty() {
         return Err(Error::Config(problems));
@@ -102,5 +102,5 @@ pub async fn start(config: Config, deps: Deps) -> Result<Gateway, Error> {
     });
     life.spawn(server::serve(listener, Arc::new(door), config.max_connections, life.clone()));
     tracing::info!(%addr, "the gateway answers");
-    Ok(Gateway { addr })
+    Ok(Running { addr })
 }
