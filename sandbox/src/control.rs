@@ -1,4 +1,16 @@
 //! `/_sandbox/*`: what tests and people steer the sandbox with. Bad input is a 400 whose `error` names the field.
+//!
+//! | Call | Does |
+//! |---|---|
+//! | `GET ledger?since=&wait_for=&timeout_ms=` | what became visible, one JSON line each; may wait for a number of lines |
+//! | `GET requests?since=&wait_for=&timeout_ms=` | every request to a network once it ended, one JSON line each |
+//! | `POST script` / `GET` / `DELETE` | adds one rule or a list of them / shows / clears those still waiting (`script.rs`) |
+//! | `POST release`, `GET held?wait_for=&timeout_ms=` | lets held requests go, once each has executed / how many are held |
+//! | `POST accounts` / `GET` | makes an account and answers its credentials / lists them |
+//! | `POST engage` | sets a post's counts, or derives those of all posts from their ids |
+//! | `POST limits {"network","enforce"}` | whether documented rate limits refuse (by default they only count) |
+//! | `POST clock {"advance_ms"}` | moves the networks' clock forward: codes, keys, tokens and blobs run out |
+//! | `POST reset` | empties everything |
 
 use std::time::Duration;
 
@@ -107,6 +119,8 @@ async fn ledger(State(ctx): State<Ctx>, Query(until): Query<Until>) -> Response 
 }
 
 async fn requests(State(ctx): State<Ctx>, Query(until): Query<Until>) -> Response {
+    let count = lock(&ctx.requests).watch();
+    until.wait(count).await;
     let lines = lock(&ctx.requests).since(until.since);
     web::with_type(StatusCode::OK, "application/x-ndjson", lines)
 }

@@ -64,8 +64,8 @@ fn empty(ctx: &Ctx) -> String {
          choose <code>demo</code> on the page that opens</dd>\
          <dt><span class=\"badge bluesky\">Bluesky</span></dt><dd>server <code>{url}/bluesky</code>, handle \
          <code>demo.test</code>, app password <code>demo-demo-demo-demo</code></dd></dl>\
-         <p>More accounts:</p><pre>curl -X POST {url}/_sandbox/accounts -H 'content-type: application/json' \\\n  \
-         -d '{{\"network\":\"mastodon\",\"handle\":\"ada\"}}'</pre></article>"
+         <p>More accounts:</p><pre>curl -X POST {url}/_sandbox/accounts \\\n  \
+         -H 'content-type: application/json' \\\n  -d '{{\"network\":\"mastodon\",\"handle\":\"ada\"}}'</pre></article>"
     )
 }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use http::{HeaderMap, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use crate::{crypto, networks::Network, script::Operation};
 
@@ -33,11 +34,18 @@ pub(crate) struct Logged {
     pub(crate) request_id: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RequestLog {
     lines: VecDeque<String>,
     bytes: usize,
     gone: usize,
+    count: watch::Sender<usize>,
+}
+
+impl Default for RequestLog {
+    fn default() -> Self {
+        Self { lines: VecDeque::new(), bytes: 0, gone: 0, count: watch::Sender::new(0) }
+    }
 }
 
 impl RequestLog {
@@ -51,6 +59,12 @@ impl RequestLog {
             self.bytes -= oldest.len();
             self.gone += 1;
         }
+        self.count.send_replace(self.gone + self.lines.len());
+    }
+
+    /// Follows the number of entries, those that left included.
+    pub(crate) fn watch(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
     }
 
     /// The entries from that offset on, one a line.
@@ -64,7 +78,9 @@ impl RequestLog {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.lines.clear();
+        (self.bytes, self.gone) = (0, 0);
+        self.count.send_replace(0);
     }
 }
 

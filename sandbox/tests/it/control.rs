@@ -108,6 +108,20 @@ async fn accounts_are_made_and_reset_empties_all() {
 }
 
 #[tokio::test]
+async fn reset_forgets_held_requests_unexecuted() {
+    let bench = Bench::new().await;
+    let demo = bench.mastodon().await;
+    bench.script(json!({"network": "mastodon", "operation": "publish", "fault": {"kind": "hold"}})).await;
+    let body = json!({"status": "x"});
+    let (sent, ()) = tokio::join!(demo.post(&body).send(), async {
+        bench.held(1).await;
+        assert_eq!(bench.control("reset", json!({})).await.status, 200);
+    });
+    sent.unwrap_err();
+    assert_eq!((bench.ledger().await.len(), bench.release().await), (0, 0));
+}
+
+#[tokio::test]
 async fn engagement_is_set_or_derived() {
     let bench = Bench::new().await;
     let demo = bench.mastodon().await;

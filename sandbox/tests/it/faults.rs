@@ -220,6 +220,12 @@ async fn rules_pick_their_requests() {
     );
     bench.http.delete(bench.url("/_sandbox/script")).send().await.unwrap();
     assert_eq!(got(bench.get("/_sandbox/script")).await.body, json!([]));
+    let before = bench.requests().await.len();
+    let (waited, _) = tokio::join!(
+        got(bench.get(&format!("/_sandbox/requests?since={before}&wait_for={}", before + 1))),
+        got(post(&demo))
+    );
+    assert_eq!(waited.text.lines().count(), 1);
 }
 
 #[tokio::test]

@@ -401,3 +401,14 @@ async fn limits_are_announced_and_enforced_when_asked() {
         got(demo.post(&json!({"status": "y"}))).await.header("x-ratelimit-remaining").parse().unwrap();
     assert_eq!(after + 1, before.parse::<u64>().unwrap(), "replays are not charged");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_sent_many_times_at_once_is_one_status() {
+    let bench = Bench::new().await;
+    let demo = bench.mastodon().await;
+    let sends =
+        (0..16).map(|n| got(demo.post(&json!({"status": format!("n{n}")})).header("Idempotency-Key", "k")));
+    let answers = futures::future::join_all(sends).await;
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.body["id"] == answers[0].body["id"]));
+    assert_eq!(bench.ledger().await.len(), 1);
+}
