@@ -1,0 +1,4 @@
+//! Plain values and decisions; nothing here knows a database, the wire or a clock.
+
+pub mod counts;
+pub mod schedule;
