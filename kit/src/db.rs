@@ -126,7 +126,7 @@ impl Db {
                     .execute(pool)
                     .await;
                 if let Err(error) = made
-                    && !error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("23505"))
+                    && error.as_database_error().is_none_or(|e| e.code().as_deref() != Some("23505"))
                 {
                     return Err(error.into());
                 }

@@ -142,13 +142,12 @@ impl Verifier {
             return Err(unauthenticated("the bearer token is not an access token of this mesh"));
         }
         let kid = header.kid.ok_or_else(|| unauthenticated("the bearer token names no key"))?;
-        let key = match self.known(&kid) {
-            Some(key) => key,
-            None => {
-                self.refresh(&kid).await?;
-                self.known(&kid)
-                    .ok_or_else(|| unauthenticated("the bearer token's key is not known; sign in again"))?
-            }
+        let key = if let Some(key) = self.known(&kid) {
+            key
+        } else {
+            self.refresh(&kid).await?;
+            self.known(&kid)
+                .ok_or_else(|| unauthenticated("the bearer token's key is not known; sign in again"))?
         };
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);

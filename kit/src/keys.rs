@@ -170,7 +170,7 @@ mod tests {
         let old = KeyRing::open_or_create(&path).unwrap();
         let sealed = old.seal(b"a", b"secret");
         let mut content = fs::read_to_string(&path).unwrap();
-        content.push_str(&format!("2 {}\n", STANDARD.encode([9; 32])));
+        content += &["2 ", &STANDARD.encode([9; 32]), "\n"].concat();
         fs::write(&path, content).unwrap();
         let new = KeyRing::open_or_create(&path).unwrap();
         assert_eq!(new.open(b"a", &sealed).unwrap().as_slice(), b"secret");

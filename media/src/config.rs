@@ -9,8 +9,8 @@ use url::Url;
 pub struct Config {
     /// Where browsers and scripts reach the gateway; upload addresses begin with it.
     pub public_url: String,
-    /// With an S3 blob store: let clients send bytes straight to it, not through the gateway. The bucket must then
-    /// be reachable for them, and allow `PUT` from the web page's origin (CORS).
+    /// With an S3 blob store: let clients send bytes straight to it, not through the gateway. Off by default, because
+    /// the bucket must then be reachable for them, and allow `PUT` from the web page's origin (CORS).
     pub direct_uploads: bool,
     /// Pictures checked at the same time. Each may take 400 MiB of memory and a processor for a moment.
     pub workers: usize,
@@ -22,7 +22,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             public_url: "http://127.0.0.1:8080".into(),
-            direct_uploads: true,
+            direct_uploads: false,
             workers: 2,
             sweep_interval_seconds: 300,
         }

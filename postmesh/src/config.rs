@@ -161,13 +161,13 @@ impl Config {
         if config.keys.file.as_os_str().is_empty() {
             config.keys.file = config.data.dir.join("keys");
         }
-        if config.blob.url.is_empty() {
-            config.blob.url = config.data.dir.join("blobs").display().to_string();
-        }
         if config.public.url.is_empty() {
             config.public.url = format!("http://{}", config.gateway.bind);
         }
         config.public.url = config.public.url.trim_end_matches('/').to_owned();
+        config.media.public_url.clone_from(&config.public.url);
+        config.publisher.public_url.clone_from(&config.public.url);
+        config.publisher.outbound.clone_from(&config.outbound);
         let problems = config.problems();
         anyhow::ensure!(problems.is_empty(), "the settings cannot be used:\n  {}", problems.join("\n  "));
         Ok(config)

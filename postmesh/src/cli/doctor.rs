@@ -103,11 +103,11 @@ async fn examine(config: &Config, findings: &mut Findings) {
         findings.note("cache", outcome, "see cache.url; without it limits are counted per process");
     }
     let blobs = async {
-        let blob = Blob::connect(&config.blob).await.map_err(|error| error.to_string())?;
+        let blob = Blob::connect(&config.blob, &config.data.dir).await.map_err(|error| error.to_string())?;
         blob.check().await.map_err(|error| error.to_string())
     };
     let outcome = timeout(PATIENCE, blobs).await.unwrap_or_else(|_| Err("no answer".to_owned()));
-    findings.note(format!("blob store {}", config.blob.url), outcome, "see the section blob");
+    findings.note("blob store", outcome, "see the section blob");
     port("gateway port", config.gateway.bind, "gateway.bind", findings).await;
     port("admin port", config.admin.bind, "admin.bind", findings).await;
 }

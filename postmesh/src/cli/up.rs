@@ -84,7 +84,7 @@ async fn start_sandbox(config: &mut Config) -> anyhow::Result<postmesh_sandbox::
         public_url: None,
     })
     .await?;
-    config.outbound.allow.push(running.addr.to_string());
+    config.publisher.outbound.allow.push(running.addr.to_string());
     config.gateway = std::mem::take(&mut config.gateway).for_development();
     Ok(running)
 }

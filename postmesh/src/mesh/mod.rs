@@ -141,7 +141,7 @@ impl Ground {
             }
             Service::Media => {
                 let blob =
-                    Blob::connect(&config.blob).await.context("cannot use the blob store (section blob)")?;
+                    Blob::connect(&config.blob, &config.data.dir).await.context("cannot use the blob store (section blob)")?;
                 health.add("blob store", {
                     let blob = blob.clone();
                     move || {
@@ -149,25 +149,17 @@ impl Ground {
                         async move { blob.check().await.map_err(|error| error.to_string()) }
                     }
                 });
-                let public_url = config.public.url.clone();
-                let deps = postmesh_media::Deps { db, clock, lifecycle, keys, blob, public_url };
+                let deps = postmesh_media::Deps { db, clock, lifecycle, keys, blob };
                 postmesh_media::start(config.media.clone(), deps).await?
             }
             Service::Publisher => {
-                let deps = postmesh_publisher::Deps {
-                    db,
-                    clock,
-                    lifecycle,
-                    keys,
-                    media: MediaServiceClient::new(road(Service::Media)),
-                    outbound: config.outbound.clone(),
-                    public_url: config.public.url.clone(),
-                };
+                let media = MediaServiceClient::new(road(Service::Media));
+                let deps = postmesh_publisher::Deps { db, clock, lifecycle, keys, media };
                 postmesh_publisher::start(config.publisher.clone(), deps).await?
             }
             Service::Analytics => {
-                let publisher = DeliveryServiceClient::new(road(Service::Publisher));
-                let deps = postmesh_analytics::Deps { db, clock, lifecycle, publisher };
+                let deliveries = DeliveryServiceClient::new(road(Service::Publisher));
+                let deps = postmesh_analytics::Deps { db, clock, lifecycle, cache: self.cache.clone(), deliveries };
                 postmesh_analytics::start(config.analytics.clone(), deps).await?
             }
             Service::Scheduler => {
@@ -186,7 +178,7 @@ impl Ground {
         roads: &dyn Roads,
         verifier: Arc<Verifier>,
         life: &Lifecycle,
-    ) -> anyhow::Result<postmesh_gateway::Running> {
+    ) -> anyhow::Result<postmesh_gateway::Gateway> {
         let backends: HashMap<_, _> = Service::ALL
             .into_iter()
             .map(|service| (service.package(), roads.road("gateway", service)))

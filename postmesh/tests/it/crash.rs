@@ -6,7 +6,7 @@ use crate::harness::{Mesh, Sandbox, User, http};
 
 /// A short wait after which a send without an answer counts as over; the default suits real networks.
 const QUICK: [(&str, &str); 2] =
-    [("POSTMESH_PUBLISHER__SEND_DEADLINE_MS", "2000"), ("POSTMESH_PUBLISHER__QUIESCE_MS", "1000")];
+    [("POSTMESH_PUBLISHER__SEND_TIMEOUT_MS", "2000"), ("POSTMESH_PUBLISHER__QUIESCE_MS", "1000")];
 
 async fn ends_published(user: &User, post: &str) {
     let said = user.well(&["watch", post, "--json"]).await;
