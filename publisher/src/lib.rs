@@ -1,5 +1,6 @@
 //! Connected accounts, their tokens, and the deliveries that publish exactly once.
 
+mod actors;
 mod clockguard;
 pub mod config;
 pub mod connecting;

@@ -10,9 +10,11 @@
 //! Actors are a cache of the database. A handler decides and returns; the network and the database are awaited in
 //! tasks of the lifecycle, whose results come back as messages. A lost message costs at most one sweep.
 
-use postmesh_kit::lifecycle::Lifecycle;
-use ractor::{ActorRef, concurrency::oneshot};
 use std::{sync::Arc, time::Duration};
+
+use postmesh_kit::lifecycle::Lifecycle;
+use ractor::ActorRef;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{deps::Parts, error::Error, networks::Session};
@@ -20,9 +22,12 @@ use crate::{deps::Parts, error::Error, networks::Session};
 mod account;
 mod accounts;
 mod line;
+mod periodic;
+mod prepare;
 mod publisher;
 mod reconciler;
 mod send;
+mod session;
 mod sweeper;
 mod token_keeper;
 
@@ -71,7 +76,7 @@ impl Accounts {
     /// The account's opened tokens, refreshed when they are about to end or when they are the `stale` version that
     /// the network refused. One refresh at a time per account.
     pub(crate) async fn session(&self, account_id: Uuid, stale: Option<i64>) -> Result<Arc<Session>, Error> {
-        let (reply, answer) = oneshot();
+        let (reply, answer) = oneshot::channel();
         self.tell(accounts::Msg::Session { account_id, stale, reply });
         match tokio::time::timeout(ASK, answer).await {
             Ok(Ok(answer)) => answer,

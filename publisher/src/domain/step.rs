@@ -232,7 +232,7 @@ impl Run<'_> {
                     self.miss();
                 }
             }
-            (HandedOver | RetryWait | Preparing, Event::Begin) if !self.is_late() => {
+            (HandedOver | RetryWait | Preparing | Prepared, Event::Begin) if !self.is_late() => {
                 self.after.state = Preparing;
                 self.after.next_at = Some((self.now + self.policy.prep_timeout).min(self.after.late_at));
             }

@@ -124,18 +124,30 @@ impl Store {
                     set state = 'preparing', updated_at = cast(unixepoch('subsec') * 1000 as integer),
                         next_at = min(late_at, cast(unixepoch('subsec') * 1000 as integer) + $2)
                   where target_id in (select unhex(value) from json_each($1))
-                    and state in ('handed_over', 'preparing', 'retry_wait')
+                    and state in ('handed_over', 'preparing', 'prepared', 'retry_wait')
                     and late_at > cast(unixepoch('subsec') * 1000 as integer)
               returning target_id",
                 "update deliveries
                     set state = 'preparing', updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
                         next_at = least(late_at, (extract(epoch from clock_timestamp()) * 1000)::bigint + $2)
                   where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
-                    and state in ('handed_over', 'preparing', 'retry_wait')
+                    and state in ('handed_over', 'preparing', 'prepared', 'retry_wait')
                     and late_at > (extract(epoch from clock_timestamp()) * 1000)::bigint
               returning target_id"))
                 .bind(ids).bind(timeout).fetch_all(&mut *tx).await?;
             Ok::<_, Error>(begun)
+        })
+    }
+
+    /// Waiting deliveries of an account have nothing to do before `until`: its permits are used up.
+    pub(crate) async fn postpone(&self, account_id: Uuid, until: i64) -> Result<(), Error> {
+        write!(self.db, tx => {
+            sqlx::query(
+                "update deliveries
+                    set next_at = case when late_at < $2 then late_at else $2 end
+                  where account_id = $1 and state = 'prepared' and next_at < $2")
+                .bind(account_id).bind(until).execute(&mut *tx).await?;
+            Ok::<_, Error>(())
         })
     }
 

@@ -1,0 +1,242 @@
+//! An account's line: the deliveries it holds in memory, in order, and what may happen to each of them now. Pure.
+//!
+//! **Order.** One send at a time, by due time. A delivery that was armed before, or that is being prepared for the
+//! first time, keeps its place: the ones behind it wait. One whose preparation failed (its picture cannot be read) lets
+//! the others pass, so a missing picture does not hold up the texts behind it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        delivery::Work,
+        outcome::{DeliveryClass, Wire},
+        policy::Policy,
+        state::State,
+        step::{self, Effect, Event, step},
+    },
+    networks::{HandleMap, Network, Ready},
+    store::{Change, Stored},
+};
+
+/// What is under way for a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// Nothing.
+    No,
+    /// Its reversible steps.
+    Preparing,
+    /// Its one visible request.
+    Sending,
+    /// A read of the network.
+    Looking,
+    /// A decided step waits to be stored.
+    Storing,
+}
+
+/// One delivery in the line.
+pub(super) struct Item {
+    pub(super) stored: Stored,
+    pub(super) work: Arc<Work>,
+    pub(super) network: Arc<dyn Network>,
+    pub(super) class: DeliveryClass,
+    pub(super) decision: step::Delivery,
+    pub(super) handles: HandleMap,
+    pub(super) ready: Option<Arc<Ready>>,
+    pub(super) busy: Busy,
+    /// The database's clock said so: not to be armed before.
+    pub(super) not_before: i64,
+}
+
+impl Item {
+    /// Takes a step in memory; what is left to store and to do. `None` when the step is not possible here.
+    pub(super) fn take(
+        &mut self,
+        event: Event,
+        wire: Wire,
+        policy: &Policy,
+        now: i64,
+        jitter: f64,
+    ) -> Option<(Change, Vec<Effect>)> {
+        let from = self.decision.state;
+        let (after, effects) = step(&self.decision, event, self.class, policy, now, jitter).ok()?;
+        self.decision = after.clone();
+        let (change, left) = Change::new(&self.stored, from, after, effects, wire);
+        for step in &change.forget {
+            self.handles.remove(step);
+            self.ready = None;
+        }
+        change.apply_to(&mut self.stored);
+        Some((change, left))
+    }
+
+    /// Whether the deliveries behind it must wait, once it is due.
+    fn keeps_its_place(&self) -> bool {
+        match self.decision.state {
+            State::HandedOver | State::Preparing | State::RetryWait => {
+                self.decision.tries == 0 || self.stored.attempt_n > 0
+            }
+            State::Prepared | State::Sending => true,
+            State::Unknown => self.decision.is_open,
+            _ => false,
+        }
+    }
+}
+
+/// What may happen now.
+#[derive(Debug, Default)]
+pub(super) struct Todo {
+    /// Reversible steps to run, in order.
+    pub(super) prepare: Vec<Uuid>,
+    /// The one to arm and send.
+    pub(super) send: Option<Uuid>,
+    /// Networks to read.
+    pub(super) look: Vec<Uuid>,
+    /// Steps to store.
+    pub(super) store: Vec<Change>,
+    /// When to look at the line again.
+    pub(super) wake_at: Option<i64>,
+}
+
+impl Todo {
+    fn wake(&mut self, at: i64) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// The line.
+#[derive(Default)]
+pub(super) struct Line {
+    items: BTreeMap<(i64, Uuid), Item>,
+    places: HashMap<Uuid, (i64, Uuid)>,
+}
+
+impl Line {
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn get_mut(&mut self, id: Uuid) -> Option<&mut Item> {
+        self.items.get_mut(self.places.get(&id)?)
+    }
+
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Item> {
+        self.items.remove(&self.places.remove(&id)?)
+    }
+
+    /// Forgets everything that nothing is under way for; for when the account changed hands or tokens.
+    pub(super) fn forget_idle(&mut self) {
+        self.items.retain(|_, item| item.busy != Busy::No);
+        let items = &self.items;
+        self.places.retain(|_, place| items.contains_key(place));
+    }
+
+    /// Whether anything is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.items.values().any(|item| item.busy != Busy::No)
+    }
+
+    /// Takes a delivery in. One that is here already stays as it is, unless a newer revision replaced it.
+    pub(super) fn insert(&mut self, item: Item) {
+        let id = item.stored.target_id;
+        if let Some(here) = self.get_mut(id) {
+            if here.stored.revision >= item.stored.revision || here.busy != Busy::No {
+                return;
+            }
+            self.remove(id);
+        }
+        let place = (item.decision.due_at, id);
+        self.places.insert(id, place);
+        self.items.insert(place, item);
+    }
+
+    /// Goes through the line once. Deliveries with steps to store are marked as busy.
+    pub(super) fn plan(&mut self, policy: &Policy, now: i64, mut jitter: impl FnMut() -> f64) -> Todo {
+        let mut todo = Todo::default();
+        let mut is_blocked = false;
+        for (place, item) in &mut self.items {
+            let id = place.1;
+            if item.busy != Busy::No {
+                is_blocked |= item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place());
+                continue;
+            }
+            match item.decision.state {
+                State::HandedOver | State::RetryWait | State::Preparing | State::Prepared if now >= item.decision.late_at => {
+                    tick(item, &mut todo, policy, now, jitter());
+                    continue;
+                }
+                // Begun by an earlier life of this line: begin again.
+                State::Preparing => todo.prepare.push(id),
+                State::HandedOver | State::RetryWait => match item.decision.next_at {
+                    Some(at) if at > now => todo.wake(at),
+                    _ => todo.prepare.push(id),
+                },
+                State::Prepared if item.ready.is_none() => todo.prepare.push(id),
+                State::Prepared => {
+                    let at = item.decision.due_at.max(item.not_before);
+                    if at > now {
+                        todo.wake(at);
+                    } else if !is_blocked {
+                        todo.send = Some(id);
+                        is_blocked = true;
+                    }
+                    todo.wake(item.decision.late_at);
+                }
+                // Armed by an earlier life.
+                State::Sending => {
+                    if let Some((change, _)) = item.take(Event::Lost, Wire::default(), policy, now, jitter()) {
+                        item.busy = Busy::Storing;
+                        todo.store.push(change);
+                    }
+                }
+                State::Unknown => match item.decision.next_at {
+                    Some(at) if at > now => todo.wake(at),
+                    _ => {
+                        if wonder(item, &mut todo, policy, now, jitter()) && !is_blocked {
+                            if item.ready.is_none() {
+                                todo.prepare.push(id);
+                            } else {
+                                todo.send = Some(id);
+                            }
+                            is_blocked = true;
+                        }
+                    }
+                },
+                _ => {}
+            }
+            is_blocked |= item.decision.due_at <= now && item.keeps_its_place();
+        }
+        todo
+    }
+}
+
+/// Lets time act on a delivery and notes what it makes to be stored.
+fn tick(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f64) {
+    if let Some((change, _)) = item.take(Event::Tick, Wire::default(), policy, now, jitter) {
+        item.busy = Busy::Storing;
+        todo.store.push(change);
+    }
+}
+
+/// Looks afresh at a lost answer; whether it is to be sent again.
+fn wonder(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f64) -> bool {
+    let Ok((after, effects)) = step(&item.decision, Event::Tick, item.class, policy, now, jitter) else { return false };
+    if effects.contains(&Effect::Resend) {
+        return true; // ARM closes the attempt in doubt
+    }
+    if effects.iter().any(|effect| !matches!(effect, Effect::Look)) || after.state != State::Unknown {
+        tick(item, todo, policy, now, jitter);
+    } else if effects.contains(&Effect::Look) {
+        todo.look.push(item.stored.target_id);
+    } else {
+        item.decision = after; // only waits
+        if let Some(at) = item.decision.next_at {
+            todo.wake(at);
+        }
+    }
+    false
+}

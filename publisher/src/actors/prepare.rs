@@ -1,0 +1,119 @@
+//! Reversible steps of a batch: uploads, lookups, building the request. Whatever is ready together is marked in one
+//! transaction. Stopped at any point, nothing is visible; stored handles are not made again.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    deps::Parts,
+    domain::{delivery::Work, outcome::Fault},
+    networks::{HandleMap, Handles, Network, Ready, Session},
+    store::Store,
+};
+
+/// One delivery to prepare.
+pub(super) struct Task {
+    pub(super) id: Uuid,
+    pub(super) network: Arc<dyn Network>,
+    pub(super) work: Arc<Work>,
+    pub(super) handles: HandleMap,
+    /// Whether its state goes through `preparing` to `prepared`.
+    pub(super) begins: bool,
+}
+
+/// What became of it.
+pub(super) struct Preparation {
+    pub(super) id: Uuid,
+    pub(super) handles: HandleMap,
+    /// `None`: it is no longer wanted.
+    pub(super) result: Option<Result<Ready, Fault>>,
+}
+
+/// Prepares a batch; `tell` hears of each part of it as soon as it is stored.
+pub(super) async fn batch(parts: Arc<Parts>, session: Arc<Session>, batch: Vec<Task>, tell: impl Fn(Vec<Preparation>)) {
+    let beginning: Vec<Uuid> = batch.iter().filter(|task| task.begins).map(|task| task.id).collect();
+    let begun = if beginning.is_empty() {
+        HashSet::new()
+    } else {
+        match parts.store.begin_preparing(&beginning, parts.policy.prep_timeout).await {
+            Ok(begun) => begun.into_iter().collect(),
+            Err(error) => {
+                let why = error.to_string();
+                let failed = |task: Task| Preparation {
+                    id: task.id,
+                    handles: task.handles,
+                    result: Some(Err(Fault::Store(why.clone()))),
+                };
+                tell(batch.into_iter().map(failed).collect());
+                return;
+            }
+        }
+    };
+    let (wanted, gone): (Vec<Task>, Vec<Task>) =
+        batch.into_iter().partition(|task| !task.begins || begun.contains(&task.id));
+    if !gone.is_empty() {
+        tell(gone.into_iter().map(|task| Preparation { id: task.id, handles: task.handles, result: None }).collect());
+    }
+    let at_once = parts.config.prepare_at_once;
+    let size = wanted.len().max(1);
+    let preparing = stream::iter(wanted).map(|task| one(&parts, &session, task)).buffer_unordered(at_once);
+    let mut ready = std::pin::pin!(preparing.ready_chunks(size));
+    while let Some(done) = ready.next().await {
+        tell(mark(&parts.store, done).await);
+    }
+}
+
+async fn one(parts: &Parts, session: &Session, task: Task) -> (Preparation, bool) {
+    let Task { id, network, work, handles, begins } = task;
+    let mut stored = Stored { store: &parts.store, work: &work, handles };
+    let result = network.prepare(session, &work, &parts.media, &mut stored).await;
+    (Preparation { id, handles: stored.handles, result: Some(result) }, begins)
+}
+
+/// Marks what is ready as prepared; what is no longer wanted loses its result.
+async fn mark(store: &Store, done: Vec<(Preparation, bool)>) -> Vec<Preparation> {
+    let is_ready = |(done, begins): &&(Preparation, bool)| *begins && matches!(done.result, Some(Ok(_)));
+    let ready: Vec<Uuid> = done.iter().filter(is_ready).map(|(done, _)| done.id).collect();
+    let marked = if ready.is_empty() { Ok(Vec::new()) } else { store.mark_prepared(&ready).await };
+    let marked: Result<HashSet<Uuid>, _> = marked.map(|ids| ids.into_iter().collect());
+    done.into_iter()
+        .map(|(mut preparation, begins)| {
+            if begins && matches!(preparation.result, Some(Ok(_))) {
+                match &marked {
+                    Ok(marked) if marked.contains(&preparation.id) => {}
+                    Ok(_) => preparation.result = None,
+                    Err(error) => preparation.result = Some(Err(Fault::Store(error.to_string()))),
+                }
+            }
+            preparation
+        })
+        .collect()
+}
+
+/// Handles of one delivery, stored as they come.
+struct Stored<'s> {
+    store: &'s Store,
+    work: &'s Work,
+    handles: HandleMap,
+}
+
+impl Handles for Stored<'_> {
+    fn stored(&self) -> &HandleMap {
+        &self.handles
+    }
+
+    fn save<'a>(&'a mut self, step: &'a str, value: Value) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            self.store
+                .save_handle(self.work.target_id, self.work.revision, step.to_owned(), value.to_string())
+                .await
+                .map_err(|error| Fault::Store(error.to_string()))?;
+            self.handles.insert(step.to_owned(), value);
+            Ok(())
+        }
+        .boxed()
+    }
+}

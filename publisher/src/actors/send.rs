@@ -1,0 +1,185 @@
+//! The write side of an account: one job at a time. A job stores the steps that were decided, arms the next delivery in
+//! the same transaction, sends it, and brings the answer back.
+//!
+//! ```text
+//!  … send n ──▶ [ close n · event n · ARM n+1 ] one commit ──▶ send n+1 ──▶ [ close n+1 · … ] …
+//! ```
+//! **Invariant:** a job never loses a decided step. When the database fails it tries again until the process ends; an
+//! attempt whose outcome is not stored then is found open and becomes `unknown`.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use uuid::Uuid;
+
+use super::pause;
+use crate::{
+    deps::Parts,
+    domain::{
+        delivery::Work,
+        outcome::{Answer, Outcome},
+        step::Effect,
+    },
+    error::Error,
+    metrics,
+    networks::{Network, Ready, Session},
+    store::{ArmRequest, Arming, Change},
+};
+
+/// What one job is to do.
+pub(super) struct Job {
+    pub(super) changes: Vec<Change>,
+    pub(super) next: Option<Candidate>,
+}
+
+/// The delivery to arm and send.
+pub(super) struct Candidate {
+    pub(super) request: ArmRequest,
+    pub(super) network: Arc<dyn Network>,
+    pub(super) session: Arc<Session>,
+    pub(super) work: Arc<Work>,
+    pub(super) ready: Arc<Ready>,
+}
+
+/// What became of it.
+pub(super) struct Done {
+    /// Each stored delivery, and whether it still was where the step began.
+    pub(super) stored: Vec<(Uuid, bool)>,
+    pub(super) sent: Option<(Uuid, Sent)>,
+}
+
+/// What became of the candidate.
+pub(super) enum Sent {
+    /// It was armed and answered.
+    Answered {
+        /// Which attempt.
+        n: i64,
+        /// When it was armed, by the database's clock.
+        armed_at: i64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// It was not armed.
+    Refused(Refusal),
+}
+
+/// Why a candidate was not armed.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NotOwner,
+    OutOfPermits { until: i64 },
+    NotDue { now: i64 },
+    Gone,
+    /// Nothing was stored, and nothing will be for a moment.
+    Later,
+}
+
+/// Runs a job to its end.
+pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
+    let ids: Vec<Uuid> = job.changes.iter().map(|change| change.target_id).collect();
+    let reports = job.changes.iter().any(|change| change.reports);
+    let Some(candidate) = job.next else {
+        let moved = store_until_stored(&parts, job.changes).await;
+        finish(&parts, reports);
+        return Done { stored: ids.into_iter().zip(moved).collect(), sent: None };
+    };
+    let (id, nonce) = (candidate.request.target_id, candidate.request.nonce);
+    let armed = parts.store.apply_and_arm(job.changes.clone(), candidate.request).await;
+    let (moved, arming) = match armed {
+        Ok(answer) => answer,
+        Err(error) => {
+            // Rolled back, or nobody knows: then the row with our nonce tells, and there is no `Armed`.
+            if matches!(error, Error::Database(_)) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an attempt could not be armed");
+                disarm_until_known(&parts, nonce).await;
+            }
+            let moved = store_until_stored(&parts, job.changes).await;
+            finish(&parts, reports);
+            let stored = ids.into_iter().zip(moved).collect();
+            return Done { stored, sent: Some((id, Sent::Refused(Refusal::Later))) };
+        }
+    };
+    finish(&parts, reports);
+    let stored = ids.into_iter().zip(moved).collect();
+    let refusal = match arming {
+        Arming::Armed { armed, armed_at } => {
+            let n = armed.n();
+            let lateness = (armed_at - candidate.work.due_at).max(0);
+            ::metrics::histogram!(metrics::LATENESS_SECONDS).record(lateness as f64 / 1000.0);
+            let limit = Duration::from_millis(parts.policy.send_timeout.max(0) as u64) + Duration::from_secs(1);
+            let began = tokio::time::Instant::now();
+            let sending = candidate.network.send(armed, &candidate.session, &candidate.work, &candidate.ready);
+            let answer = match tokio::time::timeout(limit, AssertUnwindSafe(sending).catch_unwind()).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_panic)) => Outcome::Ambiguous { evidence: "the adapter failed".into() }.into(),
+                Err(_) => Outcome::Ambiguous { evidence: "no answer before the send deadline".into() }.into(),
+            };
+            let network = candidate.network.facts().id;
+            ::metrics::histogram!(metrics::SEND_SECONDS, "network" => network).record(began.elapsed().as_secs_f64());
+            ::metrics::counter!(metrics::OUTCOMES, "network" => network, "outcome" => word(&answer.outcome)).increment(1);
+            return Done { stored, sent: Some((id, Sent::Answered { n, armed_at, answer })) };
+        }
+        Arming::NotOwner => Refusal::NotOwner,
+        Arming::OutOfPermits { until } => Refusal::OutOfPermits { until },
+        Arming::NotDue { now } => Refusal::NotDue { now },
+        Arming::Gone => Refusal::Gone,
+    };
+    Done { stored, sent: Some((id, Sent::Refused(refusal))) }
+}
+
+fn finish(parts: &Parts, reports: bool) {
+    if reports {
+        parts.ring_events();
+    }
+}
+
+async fn store_until_stored(parts: &Parts, changes: Vec<Change>) -> Vec<bool> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let mut tries = 0;
+    loop {
+        match parts.store.apply(changes.clone()).await {
+            Ok(moved) => return moved,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an outcome could not be stored; trying again");
+                tokio::time::sleep(pause(tries)).await;
+                tries += 1;
+            }
+        }
+    }
+}
+
+async fn disarm_until_known(parts: &Parts, nonce: Uuid) {
+    let mut tries = 0;
+    while let Err(error) = parts.store.disarm(nonce).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "an attempt could not be disarmed; trying again");
+        tokio::time::sleep(pause(tries)).await;
+        tries += 1;
+    }
+}
+
+/// The label of an outcome.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted { .. } => "accepted",
+        Outcome::Processing { .. } => "processing",
+        Outcome::NotSent { .. } => "not_sent",
+        Outcome::Transient { .. } => "transient",
+        Outcome::Stale { .. } => "stale",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::TokenExpired => "token_expired",
+        Outcome::Reconnect { .. } => "reconnect",
+        Outcome::Ambiguous { .. } => "ambiguous",
+    }
+}
+
+/// Whether effects ask for new tokens, and the message when the account is to be parked.
+pub(super) fn account_effects(effects: &[Effect]) -> (bool, Option<String>) {
+    let refresh = effects.contains(&Effect::Refresh);
+    let park = effects.iter().find_map(|effect| match effect {
+        Effect::ParkAccount { message } => Some(message.clone()),
+        _ => None,
+    });
+    (refresh, park)
+}

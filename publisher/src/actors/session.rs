@@ -1,0 +1,133 @@
+//! An account's tokens: opened from the vault, refreshed with a committed intent, given up when they are gone.
+//!
+//! **Invariant:** the answer of a refresh is stored before anything else happens; a refusal is believed only after the
+//! row was read again, because another process may have refreshed in between.
+
+use std::sync::Arc;
+
+use super::pause;
+use crate::{
+    deps::Parts,
+    domain::{
+        outcome::Wire,
+        step::{Event, Problem, step},
+    },
+    error::Error,
+    metrics,
+    networks::{RefreshFault, Session},
+    store::{
+        Change,
+        accounts::{AccountState, RefreshIntent},
+    },
+};
+use uuid::Uuid;
+
+/// Deliveries that are taken out of parking in one transaction.
+const BATCH: i64 = 200;
+
+/// What opening an account's tokens told.
+pub(super) enum Opened {
+    /// It can publish.
+    Ready(Arc<Session>),
+    /// It cannot, until a user connects it.
+    Closed,
+}
+
+/// Opens the tokens.
+pub(super) async fn open(parts: &Parts, account_id: Uuid) -> Result<Opened, Error> {
+    match parts.vault.session(account_id).await {
+        Ok(session) => Ok(Opened::Ready(Arc::new(session))),
+        Err(Error::NeedsReconnect(_) | Error::AccountNotFound(_)) => Ok(Opened::Closed),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the tokens and makes the account's deliveries fit what was found: parked ones come back when it is connected,
+/// waiting ones are parked when it is not, or cancelled when a user disconnected it.
+pub(super) async fn open_and_tidy(parts: &Parts, account_id: Uuid) -> Result<Opened, Error> {
+    let opened = open(parts, account_id).await?;
+    match &opened {
+        Opened::Ready(_) => unpark(parts, account_id).await?,
+        Opened::Closed => {
+            let account = parts.store.sealed_account(account_id).await?.map(|(account, _)| account);
+            match account {
+                Some(account) if account.state == AccountState::NeedsReconnect => {
+                    let problem = Problem::new("RECONNECT", account.state_message);
+                    parts.store.park_account(account_id, &problem).await?;
+                }
+                // It opened a moment ago; the next look finds the tokens.
+                Some(account) if account.state == AccountState::Connected => {
+                    return Err(Error::Vault("the account changed while it was opened".into()));
+                }
+                Some(_) | None => {
+                    let problem = Problem::new("DISCONNECTED", "The account was disconnected.");
+                    parts.store.cancel_account(account_id, &problem).await?;
+                }
+            }
+        }
+    }
+    Ok(opened)
+}
+
+async fn unpark(parts: &Parts, account_id: Uuid) -> Result<(), Error> {
+    loop {
+        let parked = parts.store.parked(account_id, BATCH).await?;
+        let is_last = parked.len() < usize::try_from(BATCH).unwrap_or(usize::MAX);
+        let now = parts.clock.now_ms();
+        let mut changes = Vec::with_capacity(parked.len());
+        for row in &parked {
+            let (before, class) = (row.decision()?, parts.network(&row.network)?.facts().class);
+            let event = if now >= before.late_at { Event::Tick } else { Event::Reconnected };
+            if let Ok((after, effects)) = step(&before, event, class, &parts.policy, now, 0.0) {
+                changes.push(Change::new(row, before.state, after, effects, Wire::default()).0);
+            }
+        }
+        if !changes.is_empty() {
+            parts.store.apply(changes).await?;
+            parts.ring_events();
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks the network for new tokens.
+pub(super) async fn refresh(parts: &Parts, session: &Session) -> Result<Opened, Error> {
+    if let RefreshIntent::Outdated = parts.vault.intend_refresh(session).await? {
+        return open(parts, session.account_id).await;
+    }
+    let network = parts.network(&session.network)?;
+    let count = |result: &'static str| ::metrics::counter!(metrics::REFRESHES, "result" => result).increment(1);
+    match network.refresh(session).await {
+        Ok(tokens) => {
+            let mut tries = 0;
+            // The network may have forgotten the old pair by now: this must not be lost.
+            while let Err(error) = parts.vault.store_refreshed(session, &tokens).await {
+                tracing::error!(error = &error as &dyn std::error::Error, account.id = %session.account_id, "new tokens could not be stored; trying again");
+                tokio::time::sleep(pause(tries)).await;
+                tries += 1;
+            }
+            count("refreshed");
+            open(parts, session.account_id).await
+        }
+        Err(RefreshFault::Transient(why)) => {
+            count("transient");
+            Err(Error::NetworkUnavailable { message: why, retry_after: None })
+        }
+        Err(RefreshFault::Revoked(why)) => {
+            count("revoked");
+            close(parts, session, &why).await?;
+            open_and_tidy(parts, session.account_id).await
+        }
+    }
+}
+
+/// Notes that the authorization is gone, unless newer tokens were stored meanwhile, and parks what waits.
+pub(super) async fn close(parts: &Parts, session: &Session, message: &str) -> Result<(), Error> {
+    if parts.vault.need_reconnect(session, message).await? {
+        parts.store.park_account(session.account_id, &Problem::new("RECONNECT", message)).await?;
+        parts.ring_events();
+    }
+    Ok(())
+}

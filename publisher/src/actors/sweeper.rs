@@ -1,0 +1,38 @@
+//! Finds what is due and whose sender is gone, and wakes the accounts. This, not any queue, is why nothing is lost.
+
+use std::sync::Arc;
+
+use super::Accounts;
+use crate::{deps::Parts, error::Error, metrics};
+
+/// Accounts woken by one sweep, the most urgent first.
+const LIMIT: i64 = 10_000;
+/// A delivery this long past its deadline is stuck, milliseconds.
+const STUCK_AFTER: i64 = 60_000;
+
+/// One sweep.
+pub(super) async fn sweep(parts: Arc<Parts>, accounts: Accounts) {
+    if let Err(error) = try_sweep(&parts, &accounts).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed; the next one comes");
+    }
+}
+
+async fn try_sweep(parts: &Parts, accounts: &Accounts) -> Result<(), Error> {
+    let database_now = parts.store.now().await?;
+    parts.clock_guard.agrees(database_now);
+    let soon = database_now + i64::try_from(parts.config.sweep_ms).unwrap_or(0);
+    accounts.wake(parts.store.accounts_with_work(soon, LIMIT).await?);
+    let stuck = parts.store.stuck(STUCK_AFTER).await?;
+    ::metrics::gauge!(metrics::STUCK).set(stuck as f64);
+    if stuck > 0 {
+        tracing::warn!(stuck, "deliveries are past their deadline");
+    }
+    Ok(())
+}
+
+/// Makes the leases of this process last.
+pub(super) async fn renew(parts: Arc<Parts>) {
+    if let Err(error) = parts.store.renew_leases(parts.owner, parts.config.lease_ms).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "leases were not renewed");
+    }
+}
