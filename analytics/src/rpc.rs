@@ -87,7 +87,7 @@ impl Analytics {
                 Ok(true) => {}
                 Ok(false) => tracing::debug!(account.id = %account_id, "the network was not read"),
                 Err(error) => {
-                    tracing::warn!(account.id = %account_id, error = error.to_string(), "no refresh")
+                    tracing::warn!(account.id = %account_id, error = error.to_string(), "no refresh");
                 }
             }
         });

@@ -68,7 +68,8 @@ impl Tail {
             pause = if heard { SHORTEST } else { (pause * 2).min(LONGEST) };
             tokio::select! {
                 () = life.stopping() => return,
-                () = tokio::time::sleep(pause.mul_f64(0.5 + jitter())) => {}
+                // Random, so that replicas do not come back in step.
+                () = tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))) => {}
             }
         }
     }
@@ -98,7 +99,7 @@ impl Tail {
         let id = |text: &str| {
             ids::parse("id", text)
                 .inspect_err(|_| {
-                    tracing::error!(sequence = event.sequence, "an event names something without an id")
+                    tracing::error!(sequence = event.sequence, "an event names something without an id");
                 })
                 .ok()
         };
@@ -113,9 +114,4 @@ impl Tail {
             published_at,
         })
     }
-}
-
-/// Between 0 and 1, so that replicas do not come back in step.
-fn jitter() -> f64 {
-    f64::from(ids::new().as_bytes()[15]) / 255.0
 }

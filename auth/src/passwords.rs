@@ -144,6 +144,10 @@ mod tests {
     async fn nobody_has_no_password_not_even_the_one_that_is_compared() {
         let passwords = Passwords::new(&Config::default()).unwrap();
         assert_eq!(passwords.check(password("the password of nobody"), None).await.unwrap(), Verdict::Wrong);
+        assert!(
+            passwords.nobody.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "a check of nobody costs the same"
+        );
     }
 
     #[tokio::test]

@@ -171,81 +171,82 @@ struct Reader {
 impl Reader {
     /// True when there may be more in turn.
     async fn work(&self, work: Work) -> bool {
-        let (result, reply, full) = match work {
+        match work {
             Work::Turns => {
-                let now = self.tools.clock.now_ms();
-                match self.tools.store.claim(self.account, now, now + LEASE_MS).await {
-                    Ok(turns) => {
-                        let full = turns.len() == BATCH;
-                        (self.read(turns).await, None, full)
-                    }
-                    Err(error) => (Err(error), None, false),
-                }
+                // Taken before the claim, so that no lease runs out in a queue. The semaphore is never closed.
+                let _place = self.tools.places.acquire().await;
+                self.noted(self.take_turns().await)
             }
             Work::Post(post, reply) => {
-                let result = match self.tools.store.turns_of_post(self.account, post).await {
-                    Ok(turns) => self.read(turns).await,
-                    Err(error) => Err(error),
-                };
-                (result, Some(reply), false)
+                // Somebody waits, so this takes no place; how often it happens is limited per post.
+                let worked = self.noted(self.refresh(post).await);
+                let _ = reply.send(worked);
+                false
             }
-        };
-        if let Err(error) = &result {
-            tracing::warn!(account.id = %self.account.account_id, error = error as &dyn std::error::Error,
+        }
+    }
+
+    fn noted(&self, result: Result<bool, Error>) -> bool {
+        result.unwrap_or_else(|error| {
+            tracing::warn!(account.id = %self.account.account_id, error = &error as &dyn std::error::Error,
                 "counts could not be stored");
-        }
-        let worked = matches!(result, Ok(true));
-        if let Some(reply) = reply {
-            let _ = reply.send(worked);
-        }
-        full && worked
+            false
+        })
     }
 
-    /// Reads targets and stores what was said; true when the publisher answered.
-    async fn read(&self, turns: Vec<Turn>) -> Result<bool, Error> {
-        let mut worked = true;
-        for batch in turns.chunks(BATCH) {
-            worked &= self.read_batch(batch).await?;
-        }
-        Ok(worked)
-    }
-
-    async fn read_batch(&self, turns: &[Turn]) -> Result<bool, Error> {
-        let place = self.tools.places.acquire().await;
-        let asked = self.ask(turns).await;
-        drop(place);
+    /// Reads one batch of what is in turn; true when there may be more.
+    async fn take_turns(&self) -> Result<bool, Error> {
         let now = self.tools.clock.now_ms();
-        let outcome_of = |turn: &Turn, reading| Outcome {
-            target_id: turn.id,
-            reading,
-            next_read_at: self.tools.schedule.next(turn.published_at, now),
-        };
-        match asked {
+        let turns = self.tools.store.claim(self.account, now, now + LEASE_MS).await?;
+        if turns.is_empty() {
+            return Ok(false);
+        }
+        match self.ask(&turns).await {
             Ok(readings) => {
-                let outcomes: Vec<_> = turns
-                    .iter()
-                    .filter_map(|turn| {
-                        readings.get(&turn.native_id).map(|reading| outcome_of(turn, *reading))
-                    })
-                    .collect();
-                metrics::counter!(READS, "outcome" => "ok").increment(1);
-                metrics::counter!(SNAPSHOTS).increment(outcomes.len() as u64);
-                self.tools.store.record(outcomes, now).await?;
-                Ok(true)
+                self.record(&turns, &readings).await?;
+                Ok(turns.len() == BATCH)
             }
             Err(status) => {
-                metrics::counter!(READS, "outcome" => format!("{:?}", status.code())).increment(1);
-                tracing::debug!(account.id = %self.account.account_id, code = ?status.code(), "counts could not be read");
-                let failure = failure_of(&status);
-                let later = turns.iter().map(|turn| {
-                    let wait = failure.wait_ms(turn.failures + 1);
-                    let limit = self.tools.schedule.until_ms + turn.published_at;
-                    (turn.id, wait.map(|wait| now + wait).filter(|next| *next <= limit))
-                });
-                self.tools.store.postpone(later.collect()).await?;
+                self.postpone(&turns, failure_of(&status)).await?;
                 Ok(false)
             }
         }
+    }
+
+    /// Reads the targets of a post; true when the network answered. A failure leaves their turns as they are.
+    async fn refresh(&self, post: Uuid) -> Result<bool, Error> {
+        let turns = self.tools.store.turns_of_post(self.account, post).await?;
+        for batch in turns.chunks(BATCH) {
+            match self.ask(batch).await {
+                Ok(readings) => self.record(batch, &readings).await?,
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn record(&self, turns: &[Turn], readings: &HashMap<String, Reading>) -> Result<(), Error> {
+        let now = self.tools.clock.now_ms();
+        let outcome = |turn: &Turn| {
+            let reading = *readings.get(&turn.native_id)?;
+            let next_read_at = self.tools.schedule.next(turn.published_at, now);
+            Some(Outcome { target_id: turn.id, reading, next_read_at })
+        };
+        let outcomes: Vec<_> = turns.iter().filter_map(outcome).collect();
+        let stored = outcomes.len() as u64;
+        self.tools.store.record(outcomes, now).await?;
+        metrics::counter!(SNAPSHOTS).increment(stored);
+        Ok(())
+    }
+
+    async fn postpone(&self, turns: &[Turn], failure: Failure) -> Result<(), Error> {
+        let now = self.tools.clock.now_ms();
+        let next = |turn: &Turn| {
+            let end = turn.published_at + self.tools.schedule.until_ms;
+            let next = failure.wait_ms(turn.failures + 1).map(|wait| now + wait);
+            (turn.id, next.filter(|next| *next <= end))
+        };
+        self.tools.store.postpone(turns.iter().map(next).collect()).await
     }
 
     async fn ask(&self, turns: &[Turn]) -> Result<HashMap<String, Reading>, Status> {
@@ -254,7 +255,12 @@ impl Reader {
             account_id: self.account.account_id.to_string(),
             native_ids: turns.iter().map(|turn| turn.native_id.clone()).collect(),
         };
-        let answer = self.tools.deliveries.clone().read_metrics(request).await?.into_inner();
+        let answer = self.tools.deliveries.clone().read_metrics(request).await;
+        let outcome =
+            answer.as_ref().map_or_else(|status| format!("{:?}", status.code()), |_| "ok".to_owned());
+        tracing::debug!(account.id = %self.account.account_id, posts = turns.len(), outcome, "asked for counts");
+        metrics::counter!(READS, "outcome" => outcome).increment(1);
+        let answer = answer?.into_inner();
         let reading = |m: postmesh_proto::publisher::v1::PostMetrics| {
             let counts =
                 Counts { likes: m.likes.max(0), reposts: m.reposts.max(0), replies: m.replies.max(0) };

@@ -71,16 +71,17 @@ where id in (
 )
 returning id, native_id, published_at, failures";
 
+/// The array makes PostgreSQL lock the rows once, whatever plan it takes.
 const CLAIM_POSTGRES: &str = "
 update targets
 set next_read_at = $4
-where id in (
+where id = any(array(
   select id from targets
   where workspace_id = $1 and account_id = $2 and next_read_at <= $3
   order by next_read_at
   limit $5
   for update skip locked
-)
+))
 returning id, native_id, published_at, failures";
 
 impl Store {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use postmesh_auth::{
     MIGRATIONS,
-    actors::keyring::{KeySet, Keyring, Keys, Msg},
+    actors::{
+        keyring::{KeySet, Keyring, Keys, Msg},
+        supervisor::Supervisor,
+        sweeper::Sweeper,
+    },
     domain::{keys::OVERLAP_MS, session::ACCESS_LIFE_MS},
     store::Store,
 };
@@ -136,4 +140,33 @@ async fn tokens_survive_a_restart_of_the_service() {
         assert!(after.refresh(&session.refresh_token).await.is_ok());
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_keyring_that_fails_is_started_again_and_its_parent_goes_on() {
+    let (db, _folder) = testing::sqlite(MIGRATIONS).await;
+    let clock = FakeClock::at(0);
+    let (store, clock_of) = (Store::new(db), Arc::new(clock.clone()));
+    let (published, keys) = watch::channel(Arc::new(KeySet::default()));
+    let keyring = Keyring {
+        store: store.clone(),
+        clock: clock_of.clone(),
+        ring: testing::keys(),
+        days: 30,
+        published: published.clone(),
+    };
+    let sweeper = Sweeper { store, clock: clock_of };
+    let (supervisor, _) = Actor::spawn(None, Supervisor { keyring, sweeper }, ()).await.unwrap();
+    let children = supervisor.get_cell().get_children();
+    assert_eq!(children.len(), 2);
+    let mut seen = keys.clone();
+    seen.mark_unchanged();
+    for child in children {
+        child.kill();
+    }
+    let loaded = tokio::time::timeout(std::time::Duration::from_secs(20), seen.changed()).await;
+    assert!(loaded.is_ok(), "the new keyring loads the keys again");
+    assert_eq!(supervisor.get_status(), ractor::ActorStatus::Running);
+    assert_eq!(keys.borrow().signing(0).unwrap().term.generation, 1);
+    supervisor.stop(None);
 }

@@ -143,3 +143,20 @@ async fn a_login_strengthens_a_password_hash_of_weaker_parameters() {
     assert!(stored().await.contains("m=19456,t=3,p=1"));
     world.login_from(ADA, PASSWORD, "").await.unwrap();
 }
+
+#[tokio::test]
+async fn ten_thousand_guesses_in_an_hour_are_hardly_looked_at_and_the_owner_still_gets_in() {
+    let (db, _folder) = testing::sqlite(MIGRATIONS).await;
+    let world = World::start(db).await;
+    world.register(ADA).await;
+    let mut looked_at = 0;
+    for n in 0..10_000 {
+        let status = world.login_from(ADA, &format!("guess number {n}"), "203.0.113.66").await.unwrap_err();
+        looked_at += u32::from(status.code() == Code::Unauthenticated);
+        world.clock.advance(360);
+        if n % 2_500 == 0 {
+            world.login_from(ADA, PASSWORD, "198.51.100.7").await.unwrap();
+        }
+    }
+    assert!(looked_at < 20, "{looked_at}");
+}
