@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use uuid::Uuid;
 
 use super::collector::{self, Collector, Tools};
@@ -88,23 +88,20 @@ impl Actor for Supervisor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
+        let ended = match event {
             SupervisionEvent::ActorFailed(who, error) => {
                 tracing::error!(
                     error = error.to_string(),
                     "a collector failed; the next look starts another"
                 );
-                forget(state, who.get_id());
+                who.get_id()
             }
-            SupervisionEvent::ActorTerminated(who, _, _) => forget(state, who.get_id()),
-            _ => {}
-        }
+            SupervisionEvent::ActorTerminated(who, _, _) => who.get_id(),
+            _ => return Ok(()),
+        };
+        state.collectors.retain(|_, collector| collector.get_id() != ended);
         Ok(())
     }
-}
-
-fn forget(state: &mut State, id: ActorId) {
-    state.collectors.retain(|_, collector| collector.get_id() != id);
 }
 
 impl Supervisor {
