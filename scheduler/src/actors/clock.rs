@@ -14,6 +14,9 @@ use crate::{error::Error, metrics, store::Wakes};
 /// Missed targets taken in at once.
 const MISSED_BATCH: usize = 500;
 
+/// While something is due the clock looks this often: a claim leaves out what a change has locked just then.
+const DUE_PERIOD: Duration = Duration::from_millis(250);
+
 pub(super) struct Clock;
 
 pub(super) enum Msg {
@@ -90,7 +93,8 @@ impl State {
         let next = wakes.next.unwrap_or(i64::MAX);
         let earliest = self.room.armed.fetch_min(next, Ordering::SeqCst).min(next);
         let ahead = u64::try_from(earliest.saturating_sub(self.room.now())).unwrap_or(0);
-        let wait = Duration::from_millis(ahead).min(self.room.config.scan_period());
+        let most = if wakes.due { DUE_PERIOD } else { self.room.config.scan_period() };
+        let wait = Duration::from_millis(ahead).min(most);
         self.timer = Some(myself.send_after(wait, || Msg::Look));
     }
 }

@@ -1,0 +1,338 @@
+//! Servers that speak the contracts of the publisher and the media library and hold a script. Their state is a watch
+//! channel, so a test waits for what it expects instead of sleeping.
+
+use std::{
+    collections::{HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+};
+
+use futures::Stream;
+use postmesh_proto::{
+    common::v1::TargetState,
+    media::v1::{self as media, media_service_server::MediaService},
+    publisher::v1::{self as publisher, delivery_service_server::DeliveryService},
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// What the publisher knows.
+#[derive(Debug, Default)]
+pub(crate) struct PublisherState {
+    /// True answers everything with UNAVAILABLE.
+    pub(crate) down: bool,
+    /// Accounts by workspace and id.
+    pub(crate) accounts: HashMap<(String, String), publisher::Account>,
+    /// Hand-overs in the order they arrived, repeats included.
+    pub(crate) delivered: Vec<publisher::Delivery>,
+    /// Calls of Deliver.
+    pub(crate) calls: usize,
+    /// Recalled targets by the highest revision.
+    pub(crate) recalled: HashMap<String, i64>,
+    /// Targets that are being sent: their recall is too late.
+    pub(crate) sending: HashSet<String>,
+    /// Targets whose next hand-over gets this outcome.
+    pub(crate) outcomes: HashMap<String, publisher::DeliverOutcome>,
+    /// Swallows the answers to hand-overs and recalls: they happen, but the caller sees UNAVAILABLE.
+    pub(crate) lose_answers: bool,
+    /// Events, in the order they are streamed.
+    pub(crate) events: Vec<publisher::DeliveryEvent>,
+    /// Counts up to end open streams.
+    pub(crate) cut: usize,
+    /// Cursors that streams were opened with.
+    pub(crate) tails: Vec<i64>,
+}
+
+/// The publisher's stand-in.
+#[derive(Debug, Clone)]
+pub(crate) struct Publisher(pub(crate) Arc<watch::Sender<PublisherState>>);
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self(Arc::new(watch::channel(PublisherState::default()).0))
+    }
+}
+
+impl Publisher {
+    fn check(&self) -> Result<(), Status> {
+        if self.0.borrow().down { Err(Status::unavailable("scripted")) } else { Ok(()) }
+    }
+}
+
+type Tail = Pin<Box<dyn Stream<Item = Result<publisher::TailEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl DeliveryService for Publisher {
+    async fn deliver(
+        &self,
+        request: Request<publisher::DeliverRequest>,
+    ) -> Result<Response<publisher::DeliverResponse>, Status> {
+        self.check()?;
+        let deliveries = request.into_inner().deliveries;
+        if deliveries.len() > 500 {
+            return Err(Status::invalid_argument("at most 500"));
+        }
+        if deliveries.iter().any(|d| d.content.as_ref().is_some_and(|c| c.text.contains("POISON"))) {
+            return Err(Status::invalid_argument("scripted"));
+        }
+        let mut results = Vec::new();
+        let mut lose = false;
+        self.0.send_modify(|state| {
+            lose = state.lose_answers;
+            state.calls += 1;
+            for delivery in deliveries {
+                let void = state.recalled.get(&delivery.target_id).is_some_and(|r| *r >= delivery.revision);
+                let scripted = state.outcomes.remove(&delivery.target_id);
+                let outcome = scripted.unwrap_or(if void {
+                    publisher::DeliverOutcome::Superseded
+                } else {
+                    publisher::DeliverOutcome::Accepted
+                });
+                results.push(publisher::DeliverResult {
+                    target_id: delivery.target_id.clone(),
+                    outcome: outcome.into(),
+                    problem: (outcome == publisher::DeliverOutcome::Refused).then(|| {
+                        postmesh_proto::common::v1::TargetProblem {
+                            reason: "ACCOUNT_GONE".into(),
+                            message: "connect the account again".into(),
+                        }
+                    }),
+                });
+                if outcome == publisher::DeliverOutcome::Accepted {
+                    state.delivered.push(delivery);
+                }
+            }
+        });
+        if lose {
+            return Err(Status::unavailable("the answer was lost"));
+        }
+        Ok(Response::new(publisher::DeliverResponse { results }))
+    }
+
+    async fn recall(
+        &self,
+        request: Request<publisher::RecallRequest>,
+    ) -> Result<Response<publisher::RecallResponse>, Status> {
+        self.check()?;
+        let mut results = Vec::new();
+        let mut lose = false;
+        self.0.send_modify(|state| {
+            lose = state.lose_answers;
+            for item in request.into_inner().items {
+                let late = state.sending.contains(&item.target_id);
+                if !late {
+                    let known = state.recalled.entry(item.target_id.clone()).or_default();
+                    *known = (*known).max(item.revision);
+                }
+                let (outcome, now) = if late {
+                    (publisher::RecallOutcome::TooLate, TargetState::Sending)
+                } else {
+                    (publisher::RecallOutcome::Recalled, TargetState::Cancelled)
+                };
+                results.push(publisher::RecallResult {
+                    target_id: item.target_id,
+                    outcome: outcome.into(),
+                    state: now.into(),
+                });
+            }
+        });
+        if lose {
+            return Err(Status::unavailable("the answer was lost"));
+        }
+        Ok(Response::new(publisher::RecallResponse { results }))
+    }
+
+    async fn validate(
+        &self,
+        request: Request<publisher::ValidateRequest>,
+    ) -> Result<Response<publisher::ValidateResponse>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        let state = self.0.borrow();
+        let results = request
+            .items
+            .into_iter()
+            .map(|item| {
+                let account = state.accounts.get(&(request.workspace_id.clone(), item.account_id)).cloned();
+                let content = item.content.unwrap_or_default();
+                let mut violations = Vec::new();
+                let chars = content.text.chars().count();
+                if chars > 500 {
+                    violations.push(publisher::Violation {
+                        field: "text".into(),
+                        reason: "TEXT_TOO_LONG".into(),
+                        description: format!("has {chars} characters; Mastodon takes 500"),
+                    });
+                }
+                if let Some(publisher::network_settings::Network::Mastodon(settings)) =
+                    content.settings.and_then(|settings| settings.network)
+                    && settings.language.len() > 3
+                {
+                    violations.push(publisher::Violation {
+                        field: "settings.mastodon.language".into(),
+                        reason: "NOT_A_LANGUAGE".into(),
+                        description: "is not an ISO 639 code".into(),
+                    });
+                }
+                publisher::ValidateResult { account, violations }
+            })
+            .collect();
+        Ok(Response::new(publisher::ValidateResponse { results }))
+    }
+
+    type TailEventsStream = Tail;
+
+    async fn tail_events(
+        &self,
+        request: Request<publisher::TailEventsRequest>,
+    ) -> Result<Response<Tail>, Status> {
+        self.check()?;
+        let mut sent = 0;
+        let after = request.into_inner().after_sequence;
+        self.0.send_modify(|state| state.tails.push(after));
+        let mut changes = self.0.subscribe();
+        let cut = changes.borrow().cut;
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::task::spawn(async move {
+            loop {
+                let (events, over) = {
+                    let state = changes.borrow_and_update();
+                    let events: Vec<_> =
+                        state.events[sent..].iter().filter(|event| event.sequence > after).cloned().collect();
+                    sent = state.events.len();
+                    (events, state.cut != cut || state.down)
+                };
+                if over || sender.send(Ok(publisher::TailEventsResponse { events })).await.is_err() {
+                    return;
+                }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn read_metrics(
+        &self,
+        _: Request<publisher::ReadMetricsRequest>,
+    ) -> Result<Response<publisher::ReadMetricsResponse>, Status> {
+        Err(Status::unimplemented("not the scheduler's business"))
+    }
+}
+
+/// What the media library knows.
+#[derive(Debug, Default)]
+pub(crate) struct LibraryState {
+    /// True answers everything with UNAVAILABLE.
+    pub(crate) down: bool,
+    /// Items by workspace and id.
+    pub(crate) items: HashMap<(String, String), media::Media>,
+    /// Held items by owner.
+    pub(crate) holds: HashMap<String, Vec<String>>,
+}
+
+/// The media library's stand-in.
+#[derive(Debug, Clone)]
+pub(crate) struct Library(pub(crate) Arc<watch::Sender<LibraryState>>);
+
+impl Default for Library {
+    fn default() -> Self {
+        Self(Arc::new(watch::channel(LibraryState::default()).0))
+    }
+}
+
+impl Library {
+    fn check(&self) -> Result<(), Status> {
+        if self.0.borrow().down { Err(Status::unavailable("scripted")) } else { Ok(()) }
+    }
+}
+
+type Rendition = Pin<Box<dyn Stream<Item = Result<media::ReadRenditionResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MediaService for Library {
+    async fn batch_get_media(
+        &self,
+        request: Request<media::BatchGetMediaRequest>,
+    ) -> Result<Response<media::BatchGetMediaResponse>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        let state = self.0.borrow();
+        let found = request
+            .media_ids
+            .into_iter()
+            .filter_map(|id| state.items.get(&(request.workspace_id.clone(), id)).cloned())
+            .collect();
+        Ok(Response::new(media::BatchGetMediaResponse { media: found }))
+    }
+
+    async fn replace_holds(
+        &self,
+        request: Request<media::ReplaceHoldsRequest>,
+    ) -> Result<Response<media::ReplaceHoldsResponse>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        self.0.send_modify(|state| {
+            state.holds.insert(request.owner_id, request.media_ids);
+        });
+        Ok(Response::new(media::ReplaceHoldsResponse {}))
+    }
+
+    async fn create_upload(
+        &self,
+        _: Request<media::CreateUploadRequest>,
+    ) -> Result<Response<media::CreateUploadResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn complete_upload(
+        &self,
+        _: Request<media::CompleteUploadRequest>,
+    ) -> Result<Response<media::CompleteUploadResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn get_media(
+        &self,
+        _: Request<media::GetMediaRequest>,
+    ) -> Result<Response<media::GetMediaResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn list_media(
+        &self,
+        _: Request<media::ListMediaRequest>,
+    ) -> Result<Response<media::ListMediaResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn delete_media(
+        &self,
+        _: Request<media::DeleteMediaRequest>,
+    ) -> Result<Response<media::DeleteMediaResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn write_upload(
+        &self,
+        _: Request<tonic::Streaming<media::WriteUploadRequest>>,
+    ) -> Result<Response<media::WriteUploadResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    type ReadRenditionStream = Rendition;
+
+    async fn read_rendition(
+        &self,
+        _: Request<media::ReadRenditionRequest>,
+    ) -> Result<Response<Rendition>, Status> {
+        Err(elsewhere())
+    }
+}
+
+fn elsewhere() -> Status {
+    Status::unimplemented("not the scheduler's business")
+}
