@@ -48,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) vault: Vault,
     pub(crate) media: MediaSource,
     pub(crate) networks: Networks,
+    /// The one outbound client.
+    pub(crate) http: GuardedClient,
     pub(crate) keys: Keys,
     pub(crate) clock_guard: Arc<ClockGuard>,
     /// This life of this process, as leases name it.
@@ -67,7 +69,8 @@ impl Parts {
             media: MediaSource::new(deps.media),
             networks: Networks::default()
                 .with(Mastodon::new(http.clone(), deps.clock.clone()))
-                .with(Bluesky::new(http, deps.clock.clone())),
+                .with(Bluesky::new(http.clone(), deps.clock.clone())),
+            http,
             keys: Keys::new(&deps.keys.derive(key::LABEL)),
             clock: deps.clock,
             lifecycle: deps.lifecycle,

@@ -11,6 +11,9 @@ pub enum Error {
     /// Some fields of the request are wrong.
     #[error("the request has invalid fields")]
     Invalid(Vec<FieldViolation>),
+    /// The settings make no sense; each sentence names one.
+    #[error("{}", .0.join("; "))]
+    Settings(Vec<String>),
     /// The account does not exist in the workspace.
     #[error("the account does not exist")]
     AccountNotFound(Uuid),
@@ -88,7 +91,7 @@ impl Classify for Error {
             | Self::ClockJumped
             | Self::Contended
             | Self::Stopping => ErrorKind::Unavailable,
-            Self::Corrupt(_) | Self::Vault(_) => ErrorKind::Internal,
+            Self::Settings(_) | Self::Corrupt(_) | Self::Vault(_) => ErrorKind::Internal,
             Self::Database(error) => database_kind(error),
         }
     }
@@ -96,6 +99,7 @@ impl Classify for Error {
     fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "INVALID_FIELDS",
+            Self::Settings(_) => "SETTINGS",
             Self::AccountNotFound(_) => "ACCOUNT_NOT_FOUND",
             Self::UnknownNetwork(_) => "UNKNOWN_NETWORK",
             Self::NeedsReconnect(_) => "NEEDS_RECONNECT",

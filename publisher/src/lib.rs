@@ -1,4 +1,14 @@
 //! Connected accounts, their tokens, and the deliveries that publish exactly once.
+//!
+//! ```text
+//!  scheduler ── Deliver ─▶ rpc ─▶ store ◀─ claims, ARM, outcomes ─▶ actors ── one visible request ─▶ network
+//!      ▲                            │ events                          (one per account with work)
+//!      └────────── TailEvents ◀─────┘
+//!  people ── BeginConnect, CompleteConnect ─▶ connecting ─▶ vault (sealed tokens) ─▶ actors
+//! ```
+//! **Every target ends published, failed with proof, cancelled, missed, or is shown to a person; never twice.**
+//! Reading order: [`domain::step`] (the decisions), `store` (the transactions), [`networks`] (the adapters), `actors`
+//! (who does what and when), `rpc`.
 
 mod actors;
 mod clockguard;
@@ -13,13 +23,67 @@ pub mod networks;
 mod revoking;
 pub mod rpc;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod vault;
 
-use postmesh_kit::db::Migrations;
+use std::sync::Arc;
+
+use postmesh_kit::{db::Migrations, service::Running};
+use postmesh_proto::publisher::v1::{
+    account_service_server::AccountServiceServer, delivery_service_server::DeliveryServiceServer,
+    network_service_server::NetworkServiceServer,
+};
 use sqlx::migrate::Migrator;
+use tokio::sync::Notify;
+use tonic::service::Routes;
+
+pub use crate::{config::Config, deps::Deps, error::Error};
+use crate::{
+    connecting::Connecting,
+    deps::Parts,
+    networks::{bluesky::Bluesky, connect::Connectors, mastodon::Mastodon},
+};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The publisher's tables, in both dialects.
 pub const MIGRATIONS: Migrations = Migrations { sqlite: &SQLITE, postgres: &POSTGRES };
+
+/// Starts the service; it can answer when this returns. Attempts that an earlier life left open are found at once.
+pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
+    let problems = config.validate();
+    if !problems.is_empty() {
+        return Err(Error::Settings(problems));
+    }
+    metrics::describe();
+    let (keys, clock) = (deps.keys.clone(), deps.clock.clone());
+    let parts = Arc::new(Parts::new(config, deps));
+    parts.store.begin_life().await?;
+    let accounts = actors::start(parts.clone()).await?;
+
+    let connectors = Connectors::default()
+        .with(Mastodon::new(parts.http.clone(), clock.clone()))
+        .with(Bluesky::new(parts.http.clone(), clock.clone()));
+    let listener = accounts.clone();
+    let connecting = Connecting {
+        store: parts.store.clone(),
+        vault: parts.vault.clone(),
+        networks: parts.networks.clone(),
+        connectors: connectors.clone(),
+        keys,
+        clock,
+        redirect_uri: format!("{}/oauth/callback", parts.config.public_url.trim_end_matches('/')),
+        servers: parts.config.servers.clone(),
+        listener: Arc::new(move |account_id| listener.changed(account_id)),
+        revocations: Arc::new(Notify::new()),
+    };
+    parts.lifecycle.spawn(connecting.clone().keep_revoking(parts.lifecycle.clone()));
+
+    let networks = rpc::networks::Networks::new(parts.networks.clone(), connectors, parts.config.servers.clone());
+    let routes = Routes::new(DeliveryServiceServer::new(rpc::delivery::Deliveries::new(parts, accounts)))
+        .add_service(AccountServiceServer::new(rpc::account::Accounts::new(connecting)))
+        .add_service(NetworkServiceServer::new(networks));
+    Ok(Running::new(routes))
+}

@@ -1,0 +1,121 @@
+//! Between the contract's messages and the domain's values.
+
+use postmesh_kit::{
+    status::Violations,
+    {ids, time},
+};
+use postmesh_proto::{
+    common::v1::{TargetProblem, TargetState},
+    publisher::v1::{self as proto, network_settings},
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        content::{BlueskySettings, Content, MastodonSettings, Media, Settings, Visibility},
+        state::State,
+        step::Problem,
+    },
+    store::EventRow,
+};
+
+/// The contract's word for a state.
+pub(super) fn state(state: State) -> TargetState {
+    match state {
+        State::HandedOver => TargetState::HandedOver,
+        State::Preparing => TargetState::Preparing,
+        State::Prepared => TargetState::Prepared,
+        State::Sending => TargetState::Sending,
+        State::Processing => TargetState::Processing,
+        State::RetryWait => TargetState::RetryWait,
+        State::Unknown => TargetState::Unknown,
+        State::Parked => TargetState::Parked,
+        State::Published => TargetState::Published,
+        State::InInbox => TargetState::InInbox,
+        State::Failed => TargetState::Failed,
+        State::Cancelled => TargetState::Cancelled,
+        State::Missed => TargetState::Missed,
+        State::NeedsConfirmation => TargetState::NeedsConfirmation,
+    }
+}
+
+/// The contract's form of a problem.
+pub(super) fn problem(problem: Problem) -> TargetProblem {
+    TargetProblem { reason: problem.code, message: problem.message }
+}
+
+/// The contract's form of an event.
+pub(super) fn event(row: EventRow) -> proto::DeliveryEvent {
+    let known = State::parse(&row.state).map_or(TargetState::Unspecified, state);
+    proto::DeliveryEvent {
+        sequence: row.sequence,
+        target_id: row.target_id.to_string(),
+        post_id: row.post_id.to_string(),
+        workspace_id: row.workspace_id.to_string(),
+        account_id: row.account_id.to_string(),
+        network: row.network,
+        revision: row.revision,
+        state: known.into(),
+        native_id: row.native_id.unwrap_or_default(),
+        url: row.url.unwrap_or_default(),
+        problem: row.problem_code.map(|code| problem(Problem::new(code, row.problem_message.unwrap_or_default()))),
+        event_time: Some(time::to_proto(row.happened_at)),
+    }
+}
+
+/// Reads a content; `field` is where it stands in the request.
+pub(super) fn content(violations: &mut Violations, field: &str, content: Option<proto::Content>) -> Content {
+    let Some(content) = content else {
+        violations.add(field, "REQUIRED", "is required");
+        return Content::default();
+    };
+    let media = content.media.into_iter().enumerate().map(|(at, item)| Media {
+        media_id: violations
+            .take(ids::parse(&format!("{field}.media[{at}].media_id"), &item.media_id))
+            .unwrap_or(Uuid::nil()),
+        content_type: item.content_type,
+        size_bytes: item.size_bytes,
+        width: item.width,
+        height: item.height,
+        alt_text: item.alt_text,
+    });
+    let media = media.collect();
+    Content { text: content.text, media, settings: settings(content.settings) }
+}
+
+fn settings(settings: Option<proto::NetworkSettings>) -> Settings {
+    match settings.and_then(|settings| settings.network) {
+        None => Settings::None,
+        Some(network_settings::Network::Mastodon(mastodon)) => Settings::Mastodon(MastodonSettings {
+            visibility: visibility(mastodon.visibility()),
+            spoiler_text: mastodon.spoiler_text,
+            sensitive: mastodon.sensitive,
+            language: mastodon.language,
+        }),
+        Some(network_settings::Network::Bluesky(bluesky)) => Settings::Bluesky(BlueskySettings {
+            languages: bluesky.languages,
+            self_labels: bluesky.self_labels,
+        }),
+    }
+}
+
+fn visibility(visibility: proto::MastodonVisibility) -> Option<Visibility> {
+    match visibility {
+        proto::MastodonVisibility::Unspecified => None,
+        proto::MastodonVisibility::Public => Some(Visibility::Public),
+        proto::MastodonVisibility::Unlisted => Some(Visibility::Unlisted),
+        proto::MastodonVisibility::Private => Some(Visibility::Private),
+        proto::MastodonVisibility::Direct => Some(Visibility::Direct),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_a_word_of_its_own() {
+        let words: std::collections::HashSet<_> = State::ALL.into_iter().map(state).collect();
+        assert_eq!(words.len(), State::ALL.len());
+    }
+}
