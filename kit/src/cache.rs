@@ -58,9 +58,14 @@ pub enum Cache {
 impl Cache {
     /// The cache of the settings. Redis is not contacted yet, and may be down.
     pub fn connect(config: &CacheConfig) -> Result<Self, CacheError> {
+        Self::connect_within(config, TIMEOUT)
+    }
+
+    /// The same with another limit on how long one call to Redis may take.
+    pub fn connect_within(config: &CacheConfig, timeout: Duration) -> Result<Self, CacheError> {
         match config.url.expose().as_str() {
             "" => Ok(Self::memory()),
-            url => Ok(Self::Redis(Arc::new(Redis::new(url, PREFIX, TIMEOUT)?))),
+            url => Ok(Self::Redis(Arc::new(Redis::new(url, PREFIX, timeout)?))),
         }
     }
 

@@ -104,7 +104,9 @@ async fn successful_logins_are_not_limited() {
 
 #[tokio::test]
 async fn replicas_limit_together_through_redis_and_go_on_without_it() {
-    let redis = Cache::connect(&CacheConfig { url: Secret::new(testing::redis_url()) }).unwrap();
+    // Patient, since a test must not fall back to the memory when the machine is busy.
+    let config = CacheConfig { url: Secret::new(testing::redis_url()) };
+    let redis = Cache::connect_within(&config, Duration::from_secs(5)).unwrap();
     let lost = Cache::connect(&CacheConfig { url: Secret::new("redis://127.0.0.1:1".to_owned()) }).unwrap();
     let (db, _schema) = testing::postgres(MIGRATIONS).await;
     let one = World::start_with(db.clone(), Config::default(), redis.clone()).await;
