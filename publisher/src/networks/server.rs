@@ -30,10 +30,11 @@ pub fn normalise(input: &str) -> Result<String, BadServer> {
     let unreadable = || BadServer::Unreadable(input.trim().to_owned());
     let with_scheme = match text.split_once("://") {
         Some(_) => text,
-        None => format!("https://{}", text.rsplit_once('@').filter(|(_, host)| !host.contains('/')).map_or(
-            text.as_str(),
-            |(_, host)| host,
-        )),
+        None => {
+            let host_end = text.find('/').unwrap_or(text.len());
+            let host_start = text[..host_end].rfind('@').map_or(0, |at| at + 1);
+            format!("https://{}", &text[host_start..])
+        }
     };
     let mut url = Url::parse(&with_scheme).map_err(|_| unreadable())?;
     if !matches!(url.scheme(), "https" | "http") {

@@ -29,6 +29,13 @@ pub struct Armed {
 }
 
 impl Armed {
+    /// An attempt that no transaction has armed, for testing what adapters do with one.
+    #[cfg(test)]
+    pub(crate) fn for_tests(resend: bool, time: Duration) -> Self {
+        let deadline = Boottime::now() + time;
+        Self { target_id: Uuid::nil(), n: 1, key: String::new(), resend, deadline }
+    }
+
     /// The target.
     pub fn target_id(&self) -> Uuid {
         self.target_id

@@ -9,6 +9,8 @@ mod errors;
 mod facets;
 mod publish;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn known_tids_come_out_right() {
         assert_eq!(tid(0, 0), "2222222222222");
-        assert_eq!(tid(1_736_779_830_000_000, 0x155), "3lfmtbdmlc2jp");
+        // The example of https://atproto.com/specs/tid.
+        assert_eq!(tid(1_688_137_381_887_007, 6), "3jzfcijpj2z2a");
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod connect;
 mod errors;
 mod publish;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

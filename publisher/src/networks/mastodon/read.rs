@@ -58,12 +58,13 @@ fn fit(work: &Work, seen: &Seen) -> Fit {
     if seen.media != work.content.media.len() || squeeze(&seen.spoiler) != squeeze(&settings.spoiler_text) {
         return Fit::No;
     }
-    let written = shorten_mentions(&work.content.text);
-    if squeeze(&seen.text) == squeeze(&written) {
+    // A mention loses its domain where the server knows the account, and keeps it where it does not.
+    let (shown, written) = (shorten_mentions(&seen.text), shorten_mentions(&work.content.text));
+    if squeeze(&shown) == squeeze(&written) {
         return Fit::Yes;
     }
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
-    if letters(&seen.text) == letters(&written) { Fit::Perhaps } else { Fit::No }
+    if letters(&shown) == letters(&written) { Fit::Perhaps } else { Fit::No }
 }
 
 impl Mastodon {
