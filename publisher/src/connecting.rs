@@ -452,7 +452,10 @@ fn registration_aad(network: &str, server: &str, redirect_uri: &str) -> Vec<u8> 
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod checks {
     use super::*;
 
     #[test]
