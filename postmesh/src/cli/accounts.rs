@@ -73,7 +73,8 @@ impl Accounts {
             Verb::Connect(verb) => verb.run(&mut self.server.session().await?).await,
             Verb::List(verb) => {
                 let server = if verb.server.is_given() { &verb.server } else { &self.server };
-                verb.run(&mut server.session().await?).await
+                let mut session = server.session().await?;
+                verb.run(&mut session).await
             }
             Verb::Disconnect(verb) => verb.run(&mut self.server.session().await?).await,
         }

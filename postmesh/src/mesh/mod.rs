@@ -178,7 +178,7 @@ impl Ground {
         roads: &dyn Roads,
         verifier: Arc<Verifier>,
         life: &Lifecycle,
-    ) -> anyhow::Result<postmesh_gateway::Gateway> {
+    ) -> anyhow::Result<postmesh_gateway::Running> {
         let backends: HashMap<_, _> = Service::ALL
             .into_iter()
             .map(|service| (service.package(), roads.road("gateway", service)))

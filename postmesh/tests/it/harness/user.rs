@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::{Mesh, Sandbox, browser, picture, process::PROGRAM};
 
-pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 pub(crate) struct User {
     server: String,
