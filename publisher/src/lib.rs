@@ -22,6 +22,8 @@ mod metrics;
 pub mod networks;
 mod revoking;
 pub mod rpc;
+#[cfg(test)]
+mod stories;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -39,11 +41,7 @@ use tokio::sync::Notify;
 use tonic::service::Routes;
 
 pub use crate::{config::Config, deps::Deps, error::Error};
-use crate::{
-    connecting::Connecting,
-    deps::Parts,
-    networks::{bluesky::Bluesky, connect::Connectors, mastodon::Mastodon},
-};
+use crate::{connecting::Connecting, deps::Parts};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -63,25 +61,29 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     parts.store.begin_life().await?;
     let accounts = actors::start(parts.clone()).await?;
 
-    let connectors = Connectors::default()
-        .with(Mastodon::new(parts.http.clone(), clock.clone()))
-        .with(Bluesky::new(parts.http.clone(), clock.clone()));
-    let listener = accounts.clone();
+    let (listener, events) = (accounts.clone(), parts.clone());
     let connecting = Connecting {
         store: parts.store.clone(),
         vault: parts.vault.clone(),
         networks: parts.networks.clone(),
-        connectors: connectors.clone(),
+        connectors: parts.connectors.clone(),
         keys,
         clock,
         redirect_uri: format!("{}/oauth/callback", parts.config.public_url.trim_end_matches('/')),
         servers: parts.config.servers.clone(),
-        listener: Arc::new(move |account_id| listener.changed(account_id)),
+        listener: Arc::new(move |account_id| {
+            events.ring_events();
+            listener.changed(account_id);
+        }),
         revocations: Arc::new(Notify::new()),
     };
     parts.lifecycle.spawn(connecting.clone().keep_revoking(parts.lifecycle.clone()));
 
-    let networks = rpc::networks::Networks::new(parts.networks.clone(), connectors, parts.config.servers.clone());
+    let networks = rpc::networks::Networks::new(
+        parts.networks.clone(),
+        parts.connectors.clone(),
+        parts.config.servers.clone(),
+    );
     let routes = Routes::new(DeliveryServiceServer::new(rpc::delivery::Deliveries::new(parts, accounts)))
         .add_service(AccountServiceServer::new(rpc::account::Accounts::new(connecting)))
         .add_service(NetworkServiceServer::new(networks));

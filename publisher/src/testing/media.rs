@@ -4,12 +4,15 @@ use futures::{
     future::BoxFuture,
     stream::{BoxStream, StreamExt},
 };
-use postmesh_kit::testing::{Tokens, serve};
+use postmesh_kit::{
+    testing::{Tokens, serve},
+    transport::Transport,
+};
 use postmesh_proto::media::v1::{
-    BatchGetMediaRequest, BatchGetMediaResponse, CompleteUploadRequest, CompleteUploadResponse, CreateUploadRequest,
-    CreateUploadResponse, DeleteMediaRequest, DeleteMediaResponse, GetMediaRequest, GetMediaResponse, ListMediaRequest,
-    ListMediaResponse, ReadRenditionRequest, ReadRenditionResponse, RenditionInfo, ReplaceHoldsRequest,
-    ReplaceHoldsResponse, WriteUploadRequest, WriteUploadResponse,
+    BatchGetMediaRequest, BatchGetMediaResponse, CompleteUploadRequest, CompleteUploadResponse,
+    CreateUploadRequest, CreateUploadResponse, DeleteMediaRequest, DeleteMediaResponse, GetMediaRequest,
+    GetMediaResponse, ListMediaRequest, ListMediaResponse, ReadRenditionRequest, ReadRenditionResponse,
+    RenditionInfo, ReplaceHoldsRequest, ReplaceHoldsResponse, WriteUploadRequest, WriteUploadResponse,
     media_service_client::MediaServiceClient,
     media_service_server::{MediaService, MediaServiceServer},
     read_rendition_response::Part,
@@ -23,11 +26,15 @@ pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x0
 
 struct OnePicture;
 
+/// A client of that service.
+pub(crate) fn media_client() -> MediaServiceClient<Transport> {
+    let routes = Routes::new(MediaServiceServer::new(OnePicture));
+    MediaServiceClient::new(serve(postmesh_proto::pool(), routes, "publisher", &Tokens::default()))
+}
+
 /// The source of that picture.
 pub(crate) fn media_source() -> MediaSource {
-    let routes = Routes::new(MediaServiceServer::new(OnePicture));
-    let transport = serve(postmesh_proto::pool(), routes, "publisher", &Tokens::default());
-    MediaSource::new(MediaServiceClient::new(transport))
+    MediaSource::new(media_client())
 }
 
 // `async_trait` does not look into macros, so this is what it would write.

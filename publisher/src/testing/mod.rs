@@ -16,7 +16,7 @@ use postmesh_sandbox::{Config, Running, Sandbox};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) use self::media::{PNG, media_source};
+pub(crate) use self::media::{PNG, media_client, media_source};
 use crate::{
     domain::{
         content::{Content, Media},
@@ -65,10 +65,32 @@ impl Bench {
         self.control("script", &json!({ "network": network, "operation": operation, "fault": fault })).await;
     }
 
+    /// What a control tells.
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        let request =
+            Request::get(format!("{}/_sandbox/{path}", self.sandbox.url())).body(Bytes::new()).unwrap();
+        serde_json::from_slice(self.http.send(request).await.unwrap().body()).unwrap()
+    }
+
+    /// What became visible, once it is so many posts or the time is up.
+    pub(crate) async fn ledger_of(&self, posts: usize) -> Vec<Value> {
+        self.lines(&format!("ledger?wait_for={posts}&timeout_ms=20000")).await
+    }
+
+    /// The address of the sandbox as `host:port`.
+    pub(crate) fn address(&self) -> String {
+        self.sandbox.addr.to_string()
+    }
+
     async fn lines(&self, path: &str) -> Vec<Value> {
-        let request = Request::get(format!("{}/_sandbox/{path}", self.sandbox.url())).body(Bytes::new()).unwrap();
+        let request =
+            Request::get(format!("{}/_sandbox/{path}", self.sandbox.url())).body(Bytes::new()).unwrap();
         let answer = self.http.send(request).await.unwrap();
-        std::str::from_utf8(answer.body()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        std::str::from_utf8(answer.body())
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Everything that became visible.
@@ -86,8 +108,10 @@ impl Bench {
     pub(crate) async fn press(&self, authorization_url: &str, decision: &str) -> BTreeMap<String, String> {
         let url = url::Url::parse(authorization_url).unwrap();
         let fields = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned()));
-        let pressed = [("account".to_owned(), "demo".to_owned()), ("decision".to_owned(), decision.to_owned())];
-        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields.chain(pressed)).finish();
+        let pressed =
+            [("account".to_owned(), "demo".to_owned()), ("decision".to_owned(), decision.to_owned())];
+        let form =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields.chain(pressed)).finish();
         let mut page = url.clone();
         page.set_query(None);
         let request = Request::post(page.as_str())
