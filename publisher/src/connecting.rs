@@ -123,7 +123,12 @@ impl Connecting {
         let mut violations = Violations::default();
         let network = violations.take(self.network(network));
         let server = network.and_then(|network| violations.take(self.server_of(network.as_ref(), server)));
-        violations.require(is_local_path(return_path), "return_path", "NOT_A_PATH", "must be a path such as `/accounts`");
+        violations.require(
+            is_local_path(return_path),
+            "return_path",
+            "NOT_A_PATH",
+            "must be a path such as `/accounts`",
+        );
         violations.into_result().map_err(Error::Invalid)?;
         let (network, server) = network.zip(server).expect("both were taken without a violation");
 
@@ -143,7 +148,9 @@ impl Connecting {
         if known.as_ref() != Some(&began.registration) {
             let aad = registration_aad(network.id(), &server, &self.redirect_uri);
             let sealed = self.keys.seal(&aad, began.registration.expose().as_bytes());
-            self.store.keep_registration(network.id(), &server, &self.redirect_uri, Some(sealed), now).await?;
+            self.store
+                .keep_registration(network.id(), &server, &self.redirect_uri, Some(sealed), now)
+                .await?;
         }
         let connection = Connection {
             id,
@@ -167,7 +174,11 @@ impl Connecting {
             expires_at: now + ATTEMPT,
         };
         if self.store.begin_connection(connection).await? {
-            return Ok(Started { connection_id: id, authorization_url: began.authorization_url, expires_at: now + ATTEMPT });
+            return Ok(Started {
+                connection_id: id,
+                authorization_url: began.authorization_url,
+                expires_at: now + ATTEMPT,
+            });
         }
         // The same request came in twice at once; the other one was stored.
         let first = self.first_result(me, request_id).await?;
@@ -177,7 +188,9 @@ impl Connecting {
     /// Takes what the network sent the browser back with.
     pub(crate) async fn receive(&self, callback: &Callback) -> Result<Received, Error> {
         let now = self.clock.now_ms();
-        let unknown = || void("This link was used already, has expired, or is not ours; connect again from the beginning.");
+        let unknown = || {
+            void("This link was used already, has expired, or is not ours; connect again from the beginning.")
+        };
         let state = hash(&callback.state);
         let waiting = self.store.connection_of_state(state.clone(), now).await?.ok_or_else(unknown)?;
         let answer = if !callback.issuer.is_empty() && !same_issuer(&callback.issuer, &waiting.issuer) {
@@ -188,7 +201,10 @@ impl Connecting {
             Ok(self.seal(waiting.id, "code", &callback.code))
         };
         let taken = self.store.receive_authorization(state, answer, now).await?.ok_or_else(unknown)?;
-        let name = self.connectors.get(&taken.network).map_or(taken.network.as_str(), |network| network.display_name());
+        let name = self
+            .connectors
+            .get(&taken.network)
+            .map_or(taken.network.as_str(), |network| network.display_name());
         Ok(Received {
             connection_id: taken.id,
             network_display_name: name.to_owned(),
@@ -219,7 +235,10 @@ impl Connecting {
             Ok(connected) => connected,
             Err(fault) => return self.not_completed(me, &connection, fault).await,
         };
-        let account = self.vault.connect(me.workspace_id, network.id(), self.is_per_server(network.id()), connected).await?;
+        let account = self
+            .vault
+            .connect(me.workspace_id, network.id(), self.is_per_server(network.id()), connected)
+            .await?;
         self.store.end_connection(connection_id, Ok(account.id)).await?;
         (self.listener)(account.id);
         Ok(account)
@@ -229,17 +248,22 @@ impl Connecting {
     pub(crate) async fn login(&self, me: &Identity, login: &Login) -> Result<Account, Error> {
         if let Some(first) = self.first_result(me, login.request_id).await? {
             let account = self.finished(&first).await?;
-            return account.ok_or_else(|| void("This request began another kind of connection; use a new request id."));
+            return account
+                .ok_or_else(|| void("This request began another kind of connection; use a new request id."));
         }
         let mut violations = Violations::default();
         let network = violations.take(self.network(&login.network));
-        let server = network.and_then(|network| violations.take(self.server_of(network.as_ref(), &login.server)));
+        let server =
+            network.and_then(|network| violations.take(self.server_of(network.as_ref(), &login.server)));
         violations.require(!login.identifier.trim().is_empty(), "identifier", "REQUIRED", "is required");
         violations.require(!login.password.expose().trim().is_empty(), "password", "REQUIRED", "is required");
         violations.into_result().map_err(Error::Invalid)?;
         let (network, server) = network.zip(server).expect("both were taken without a violation");
         let connected = network.login(&server, &login.identifier, login.password.expose()).await?;
-        let account = self.vault.connect(me.workspace_id, network.id(), self.is_per_server(network.id()), connected).await?;
+        let account = self
+            .vault
+            .connect(me.workspace_id, network.id(), self.is_per_server(network.id()), connected)
+            .await?;
         if login.request_id.is_some() {
             self.store.begin_connection(self.completed(me, login, &server, &account)).await?;
         }
@@ -251,9 +275,11 @@ impl Connecting {
     /// taken back at the network as soon as that answers.
     pub(crate) async fn disconnect(&self, me: &Identity, account_id: Uuid) -> Result<Account, Error> {
         let now = self.clock.now_ms();
-        let account = self.store.disconnect_account(me.workspace_id, account_id, now, now + REVOKE_FOR).await?;
+        let account =
+            self.store.disconnect_account(me.workspace_id, account_id, now, now + REVOKE_FOR).await?;
         let account = account.ok_or(Error::AccountNotFound(account_id))?;
-        let problem = Problem::new("ACCOUNT_DISCONNECTED", "The account was disconnected before this went out.");
+        let problem =
+            Problem::new("ACCOUNT_DISCONNECTED", "The account was disconnected before this went out.");
         self.store.cancel_account(account_id, &problem).await?;
         (self.listener)(account_id);
         self.revocations.notify_one();
@@ -271,16 +297,23 @@ impl Connecting {
     fn server_of(&self, network: &dyn Connect, input: &str) -> Result<String, FieldViolation> {
         let default = || self.servers.get(network.id()).map_or(network.default_server(), String::as_str);
         let input = if input.trim().is_empty() { default() } else { input };
-        server::normalise(input).map_err(|wrong| FieldViolation::new("server", "NOT_AN_ADDRESS", wrong.to_string()))
+        server::normalise(input)
+            .map_err(|wrong| FieldViolation::new("server", "NOT_AN_ADDRESS", wrong.to_string()))
     }
 
     fn is_per_server(&self, network: &str) -> bool {
         self.networks.get(network).is_some_and(|network| network.facts().needs_server)
     }
 
-    async fn first_result(&self, me: &Identity, request_id: Option<Uuid>) -> Result<Option<Connection>, Error> {
+    async fn first_result(
+        &self,
+        me: &Identity,
+        request_id: Option<Uuid>,
+    ) -> Result<Option<Connection>, Error> {
         match request_id {
-            Some(request_id) => self.store.connection_of_request(me.workspace_id, me.user_id, request_id).await,
+            Some(request_id) => {
+                self.store.connection_of_request(me.workspace_id, me.user_id, request_id).await
+            }
             None => Ok(None),
         }
     }
@@ -288,7 +321,8 @@ impl Connecting {
     fn started(&self, first: &Connection) -> Result<Started, Error> {
         let is_open = first.status == ConnectionStatus::Pending && first.expires_at > self.clock.now_ms();
         let sealed = first.authorization_url.as_deref().filter(|_| is_open);
-        let sealed = sealed.ok_or_else(|| void("This attempt is over; begin again with a new request id."))?;
+        let sealed =
+            sealed.ok_or_else(|| void("This attempt is over; begin again with a new request id."))?;
         let url = self.open(first.id, "authorization_url", Some(sealed))?;
         Ok(Started {
             connection_id: first.id,
@@ -318,7 +352,12 @@ impl Connecting {
     }
 
     /// The code was not traded. Final refusals end the attempt, unless the same attempt was completed in parallel.
-    async fn not_completed(&self, me: &Identity, was: &Connection, fault: ConnectFault) -> Result<Account, Error> {
+    async fn not_completed(
+        &self,
+        me: &Identity,
+        was: &Connection,
+        fault: ConnectFault,
+    ) -> Result<Account, Error> {
         if let ConnectFault::RegistrationVoid { .. } = fault {
             let now = self.clock.now_ms();
             self.store.keep_registration(&was.network, &was.server, &was.redirect_uri, None, now).await?;
@@ -393,13 +432,17 @@ impl From<ConnectFault> for Error {
             ConnectFault::WrongPassword { .. } => field("password", "WRONG_PASSWORD"),
             ConnectFault::SecondFactor { .. } => field("password", "SECOND_FACTOR"),
             ConnectFault::OtherWay { .. } => field("network", "CONNECT_METHOD"),
-            ConnectFault::AccountClosed { .. } => Self::NetworkRefused { code: "ACCOUNT_CLOSED".into(), message },
+            ConnectFault::AccountClosed { .. } => {
+                Self::NetworkRefused { code: "ACCOUNT_CLOSED".into(), message }
+            }
             ConnectFault::Refused { .. } => Self::NetworkRefused { code: "REFUSED".into(), message },
             ConnectFault::CodeRefused { .. }
             | ConnectFault::RegistrationVoid { .. }
             | ConnectFault::ScopesMissing { .. } => Self::ConnectionVoid(message),
             ConnectFault::Unreachable { .. } => Self::NetworkUnavailable { message, retry_after: None },
-            ConnectFault::RateLimited { retry_after, .. } => Self::NetworkUnavailable { message, retry_after },
+            ConnectFault::RateLimited { retry_after, .. } => {
+                Self::NetworkUnavailable { message, retry_after }
+            }
         }
     }
 }
@@ -409,7 +452,10 @@ fn is_local_path(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let hidden = ["//", "\\", "%2f", "%5c", "%09", "%0a", "%0d"].iter().any(|trick| lower.contains(trick));
     path.is_empty()
-        || (path.starts_with('/') && path.len() <= 500 && !hidden && path.chars().all(|c| c.is_ascii_graphic()))
+        || (path.starts_with('/')
+            && path.len() <= 500
+            && !hidden
+            && path.chars().all(|c| c.is_ascii_graphic()))
 }
 
 fn same_issuer(told: &str, expected: &str) -> bool {
@@ -417,7 +463,8 @@ fn same_issuer(told: &str, expected: &str) -> bool {
 }
 
 fn refusal(callback: &Callback) -> String {
-    let told = if callback.error_description.is_empty() { &callback.error } else { &callback.error_description };
+    let told =
+        if callback.error_description.is_empty() { &callback.error } else { &callback.error_description };
     let told: String = told.chars().filter(|c| !c.is_control()).take(200).collect();
     if told.is_empty() {
         "The network sent no code. Connect again.".to_owned()
@@ -464,8 +511,20 @@ mod checks {
             assert!(is_local_path(path), "{path}");
         }
         for path in [
-            "//evil.example", "/\\evil.example", "\\\\evil", "https://evil.example", "javascript:alert(1)", "evil",
-            "/%2f%2fevil.example", "/%5Cevil", "/a//b", "/\tevil", "/ä", "/a b", "/%0d%0aLocation:", ".//evil",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "evil",
+            "/%2f%2fevil.example",
+            "/%5Cevil",
+            "/a//b",
+            "/\tevil",
+            "/ä",
+            "/a b",
+            "/%0d%0aLocation:",
+            ".//evil",
         ] {
             assert!(!is_local_path(path), "{path}");
         }

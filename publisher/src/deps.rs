@@ -17,7 +17,7 @@ use crate::{
         policy::Policy,
     },
     media::MediaSource,
-    networks::{Networks, bluesky::Bluesky, mastodon::Mastodon},
+    networks::{self, Networks, connect::Connectors},
     store::Store,
     vault::Vault,
 };
@@ -48,8 +48,8 @@ pub(crate) struct Parts {
     pub(crate) vault: Vault,
     pub(crate) media: MediaSource,
     pub(crate) networks: Networks,
-    /// The one outbound client.
-    pub(crate) http: GuardedClient,
+    /// How accounts are connected, by network.
+    pub(crate) connectors: Connectors,
     pub(crate) keys: Keys,
     pub(crate) clock_guard: Arc<ClockGuard>,
     /// This life of this process, as leases name it.
@@ -61,16 +61,14 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn new(config: Config, deps: Deps) -> Self {
         let store = Store::new(deps.db);
-        let http = GuardedClient::new(&config.outbound);
+        let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &deps.clock);
         Self {
             policy: config.policy(),
             vault: Vault::new(store.clone(), deps.keys.clone(), deps.clock.clone()),
             store,
             media: MediaSource::new(deps.media),
-            networks: Networks::default()
-                .with(Mastodon::new(http.clone(), deps.clock.clone()))
-                .with(Bluesky::new(http.clone(), deps.clock.clone())),
-            http,
+            networks,
+            connectors,
             keys: Keys::new(&deps.keys.derive(key::LABEL)),
             clock: deps.clock,
             lifecycle: deps.lifecycle,

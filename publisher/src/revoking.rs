@@ -7,15 +7,10 @@ use std::time::Duration;
 
 use postmesh_kit::lifecycle::Lifecycle;
 
-use crate::{
-    connecting::Connecting,
-    domain::outcome::Fault,
-    error::Error,
-    store::connections::Revocation,
-};
+use crate::{connecting::Connecting, domain::outcome::Fault, error::Error, store::connections::Revocation};
 
 /// How often the loop looks for what is due.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// How long one process has for a revocation before another may try, milliseconds.
 const HOLD: i64 = 120_000;

@@ -51,20 +51,30 @@ impl Vault {
     /// since the session was opened: open it again. A missing refresh token leaves the stored one in place.
     pub async fn store_refreshed(&self, session: &Session, tokens: &Tokens) -> Result<bool, Error> {
         let version = session.token_version + 1;
-        let seal = |column, secret: &Secret| self.seal(session.workspace_id, session.account_id, column, version, secret);
-        let refresh = tokens.refresh_token.as_ref().filter(|token| !token.is_empty()).or(session.refresh_token.as_ref());
+        let seal = |column, secret: &Secret| {
+            self.seal(session.workspace_id, session.account_id, column, version, secret)
+        };
+        let refresh = tokens
+            .refresh_token
+            .as_ref()
+            .filter(|token| !token.is_empty())
+            .or(session.refresh_token.as_ref());
         let sealed = Sealed {
             access_token: seal(Column::Access, &tokens.access_token),
             refresh_token: refresh.map(|token| seal(Column::Refresh, token)),
             extra: seal(Column::Extra, &session.extra),
         };
         let now = self.clock.now_ms();
-        self.store.store_tokens(session.account_id, session.token_version, sealed, tokens.access_expires_at, now).await
+        self.store
+            .store_tokens(session.account_id, session.token_version, sealed, tokens.access_expires_at, now)
+            .await
     }
 
     /// Notes that the network took the authorization of this session back. False when another pair was stored since.
     pub async fn need_reconnect(&self, session: &Session, message: &str) -> Result<bool, Error> {
-        self.store.need_reconnect(session.account_id, session.token_version, message, self.clock.now_ms()).await
+        self.store
+            .need_reconnect(session.account_id, session.token_version, message, self.clock.now_ms())
+            .await
     }
 
     /// Stores a connected account: the row it had before in this workspace, or a new one.
@@ -83,7 +93,8 @@ impl Vault {
         let now = self.clock.now_ms();
         loop {
             let known = self.store.known_account(workspace_id, network, &identity).await?;
-            let (id, replaces) = known.map_or_else(|| (postmesh_kit::ids::new(), None), |(id, version)| (id, Some(version)));
+            let (id, replaces) =
+                known.map_or_else(|| (postmesh_kit::ids::new(), None), |(id, version)| (id, Some(version)));
             let version = replaces.unwrap_or(0) + 1;
             let seal = |column, secret: &Secret| self.seal(workspace_id, id, column, version, secret);
             let sealed = Sealed {
@@ -117,7 +128,11 @@ impl Vault {
     }
 
     /// The session behind a revocation, or why it no longer opens.
-    pub(crate) fn revoked_session(&self, row: &Revocation, limits: crate::networks::limits::Limits) -> Result<Session, Error> {
+    pub(crate) fn revoked_session(
+        &self,
+        row: &Revocation,
+        limits: crate::networks::limits::Limits,
+    ) -> Result<Session, Error> {
         let account = Account {
             id: row.account_id,
             workspace_id: row.workspace_id,
@@ -154,14 +169,25 @@ impl Vault {
             handle: account.handle.clone(),
             limits: account.limits.clone(),
             access_token: open(Column::Access, &sealed.access_token)?,
-            refresh_token: sealed.refresh_token.as_deref().map(|sealed| open(Column::Refresh, sealed)).transpose()?,
+            refresh_token: sealed
+                .refresh_token
+                .as_deref()
+                .map(|sealed| open(Column::Refresh, sealed))
+                .transpose()?,
             access_expires_at: account.access_expires_at,
             token_version: account.token_version,
             extra: open(Column::Extra, &sealed.extra)?,
         })
     }
 
-    fn seal(&self, workspace_id: Uuid, account_id: Uuid, column: Column, version: i64, secret: &Secret) -> Vec<u8> {
+    fn seal(
+        &self,
+        workspace_id: Uuid,
+        account_id: Uuid,
+        column: Column,
+        version: i64,
+        secret: &Secret,
+    ) -> Vec<u8> {
         self.keys.seal(&aad(workspace_id, account_id, column, version), secret.expose().as_bytes())
     }
 }

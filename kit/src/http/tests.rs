@@ -92,7 +92,9 @@ impl Server {
                 let head = read_head(&mut stream).await;
                 seen.lock().unwrap().push(head);
                 match does {
-                    Does::Answer(text) | Does::Greet(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+                    Does::Answer(text) | Does::Greet(text) => {
+                        stream.write_all(text.as_bytes()).await.unwrap()
+                    }
                     Does::ResetAfterRequest => stream.set_zero_linger().unwrap(),
                     Does::Silence => held.push(stream),
                 }
@@ -133,7 +135,10 @@ async fn answers_any_status_with_headers_and_body() {
     assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (200, b"hi".as_slice()));
     assert_eq!(answer.headers()["x-request-id"], "r1");
     let head = server.heads.lock().unwrap()[0].to_lowercase();
-    assert!(head.starts_with("get /x?y=1 http/1.1") && head.contains(&format!("user-agent: {USER_AGENT}")), "{head}");
+    assert!(
+        head.starts_with("get /x?y=1 http/1.1") && head.contains(&format!("user-agent: {USER_AGENT}")),
+        "{head}"
+    );
 }
 
 #[tokio::test]
@@ -151,11 +156,20 @@ async fn follows_no_redirect() {
 #[tokio::test]
 async fn stops_reading_at_the_cap() {
     let server =
-        Server::start(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n01234567890123456789")).await;
-    let client = client(Scripted::new([]), &server.allow(), &[]).bounded(Bounds { body: 10, ..Bounds::default() });
+        Server::start(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n01234567890123456789"))
+            .await;
+    let client =
+        client(Scripted::new([]), &server.allow(), &[]).bounded(Bounds { body: 10, ..Bounds::default() });
     let url = server.url("/");
     let pooled = client.send(get(&url)).await.unwrap_err();
-    let single = client.publishing().dial(&url.parse().unwrap()).await.unwrap().send(get(&url), || true).await.unwrap_err();
+    let single = client
+        .publishing()
+        .dial(&url.parse().unwrap())
+        .await
+        .unwrap()
+        .send(get(&url), || true)
+        .await
+        .unwrap_err();
     for error in [pooled, single] {
         assert!(matches!(error, Error::TooLarge { cap: 10, .. }), "{error:?}");
         assert_eq!(error.sent(), Sent::Maybe);
@@ -165,14 +179,22 @@ async fn stops_reading_at_the_cap() {
 #[tokio::test]
 async fn names_that_point_inside_are_not_dialled() {
     let canary = Server::start(OK).await;
-    for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1", "64:ff9b::7f00:1"] {
+    for inside in
+        ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1", "64:ff9b::7f00:1"]
+    {
         let client = client(Scripted::new([inside]), &[], &[]);
         for url in ["https://rebind.example:8443/", "https://rebind.example/"] {
             let refused = client.send(get(url)).await.unwrap_err();
-            assert!(matches!(refused, Error::Refused { rule: Refusal::PrivateAddress, .. }), "{inside}: {refused:?}");
+            assert!(
+                matches!(refused, Error::Refused { rule: Refusal::PrivateAddress, .. }),
+                "{inside}: {refused:?}"
+            );
             assert_eq!(refused.sent(), Sent::No);
             let refused = client.publishing().dial(&url.parse().unwrap()).await.unwrap_err();
-            assert!(matches!(refused, Error::Refused { rule: Refusal::PrivateAddress, .. }), "{inside}: {refused:?}");
+            assert!(
+                matches!(refused, Error::Refused { rule: Refusal::PrivateAddress, .. }),
+                "{inside}: {refused:?}"
+            );
         }
     }
     assert_eq!(canary.count(), 0);
@@ -187,7 +209,11 @@ async fn an_address_that_changes_after_the_check_is_checked_again() {
     assert_eq!(first, ["8.8.8.8:443".parse().unwrap()], "the vetted address is the one that is dialled");
     let second = client.resolve("rebind.example", &target).await.unwrap_err();
     assert!(matches!(second, Error::Refused { rule: Refusal::PrivateAddress, .. }), "{second:?}");
-    assert_eq!(resolver.asked.load(Ordering::SeqCst), 2, "each connection resolves once and connects to that");
+    assert_eq!(
+        resolver.asked.load(Ordering::SeqCst),
+        2,
+        "each connection resolves once and connects to that"
+    );
 }
 
 #[tokio::test]
@@ -223,7 +249,11 @@ async fn hostile_addresses_reach_no_listener() {
 async fn what_fails_before_the_first_byte_was_not_sent() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let plain = Server::start(Does::Greet("this is no handshake")).await;
-    let allow = vec![format!("127.0.0.1:{closed}"), format!("127.0.0.1:{}", plain.port), "nowhere.example:443".into()];
+    let allow = vec![
+        format!("127.0.0.1:{closed}"),
+        format!("127.0.0.1:{}", plain.port),
+        "nowhere.example:443".into(),
+    ];
     let client = client(Scripted::new([]), &allow, &[]);
     for (url, expected) in [
         (format!("http://127.0.0.1:{closed}/"), Unreached::Connect),
@@ -241,7 +271,11 @@ async fn what_fails_before_the_first_byte_was_not_sent() {
 
 #[tokio::test]
 async fn what_breaks_after_the_first_byte_may_have_been_sent() {
-    for does in [Does::ResetAfterRequest, Does::Silence, Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort")] {
+    for does in [
+        Does::ResetAfterRequest,
+        Does::Silence,
+        Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"),
+    ] {
         let server = Server::start(does).await;
         let bounds = Bounds { answer_in: Duration::from_millis(300), ..Bounds::default() };
         let client = client(Scripted::new([]), &server.allow(), &[]).bounded(bounds);
@@ -273,7 +307,9 @@ async fn publishing_sends_one_request_in_the_form_servers_expect() {
     assert_eq!(answer.body().as_ref(), b"hi");
     let head = server.heads.lock().unwrap()[0].to_lowercase();
     assert!(head.starts_with("post /api/v1/statuses?x=1 http/1.1\r\n"), "{head}");
-    for line in [format!("host: 127.0.0.1:{}", server.port), "content-length: 4".into(), "connection: close".into()] {
+    for line in
+        [format!("host: 127.0.0.1:{}", server.port), "content-length: 4".into(), "connection: close".into()]
+    {
         assert!(head.contains(&line), "{line} in {head}");
     }
     assert!(head.contains(USER_AGENT));
@@ -343,7 +379,8 @@ async fn trusts_an_authority_that_was_added_and_no_other() {
     assert_eq!(dialled.send(get(&url), || true).await.unwrap().body().as_ref(), b"hi");
     assert_eq!(trusting.send(get(&url)).await.unwrap().body().as_ref(), b"hi");
     let other_name = format!("https://other.example:{port}/");
-    for (client, url) in [(client(Scripted::new(["127.0.0.1"]), &allow, &[]), &url), (trusting, &other_name)] {
+    for (client, url) in [(client(Scripted::new(["127.0.0.1"]), &allow, &[]), &url), (trusting, &other_name)]
+    {
         let error = client.publishing().dial(&url.parse().unwrap()).await.unwrap_err();
         assert!(matches!(error, Error::Unreached { why: Unreached::Tls, .. }), "{error:?}");
         let error = client.send(get(url)).await.unwrap_err();

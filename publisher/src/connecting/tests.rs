@@ -12,12 +12,10 @@ use postmesh_kit::{
 };
 use postmesh_proto::publisher::v1::{
     AccountState as ProtoState, BeginConnectRequest, BeginConnectResponse, CompleteConnectRequest,
-    ConnectWithPasswordRequest, DisconnectAccountRequest, GetAccountRequest, ListAccountsRequest, ListNetworksRequest,
-    ReceiveAuthorizationRequest, ReceiveAuthorizationResponse,
-    account_service_client::AccountServiceClient,
-    account_service_server::AccountServiceServer,
-    network_service_client::NetworkServiceClient,
-    network_service_server::NetworkServiceServer,
+    ConnectWithPasswordRequest, DisconnectAccountRequest, GetAccountRequest, ListAccountsRequest,
+    ListNetworksRequest, ReceiveAuthorizationRequest, ReceiveAuthorizationResponse,
+    account_service_client::AccountServiceClient, account_service_server::AccountServiceServer,
+    network_service_client::NetworkServiceClient, network_service_server::NetworkServiceServer,
 };
 use serde_json::json;
 use tonic::{Code, Request, Status, service::Routes};
@@ -95,7 +93,10 @@ impl Mesh {
         Ok(self.accounts().begin_connect(self.mine(ask)).await?.into_inner())
     }
 
-    async fn receive(&self, callback: &BTreeMap<String, String>) -> Result<ReceiveAuthorizationResponse, Status> {
+    async fn receive(
+        &self,
+        callback: &BTreeMap<String, String>,
+    ) -> Result<ReceiveAuthorizationResponse, Status> {
         let part = |name: &str| callback.get(name).cloned().unwrap_or_default();
         let ask = ReceiveAuthorizationRequest {
             state: part("state"),
@@ -124,7 +125,11 @@ impl Mesh {
         self.login_as(password, "").await
     }
 
-    async fn login_as(&self, password: &str, id: &str) -> Result<postmesh_proto::publisher::v1::Account, Status> {
+    async fn login_as(
+        &self,
+        password: &str,
+        id: &str,
+    ) -> Result<postmesh_proto::publisher::v1::Account, Status> {
         let ask = ConnectWithPasswordRequest {
             network: "bluesky".into(),
             server: String::new(),
@@ -158,11 +163,17 @@ async fn the_dance_connects_an_account_once() {
         let began = mesh.begin(&format!("{server}/"), "").await.unwrap();
         assert_eq!(began.expire_time.unwrap().seconds, NOW / 1000 + 600);
         let pending = mesh.complete(&began.connection_id).await.unwrap_err();
-        assert_eq!((pending.code(), reason(&pending).as_str()), (Code::FailedPrecondition, "AUTHORIZATION_PENDING"));
+        assert_eq!(
+            (pending.code(), reason(&pending).as_str()),
+            (Code::FailedPrecondition, "AUTHORIZATION_PENDING")
+        );
         let callback = mesh.bench.press(&began.authorization_url, "authorize").await;
         let received = mesh.receive(&callback).await.unwrap();
         assert_eq!((received.return_path.as_str(), received.refused), ("/accounts", false));
-        assert_eq!((received.connection_id, received.network_display_name.as_str()), (began.connection_id.clone(), "Mastodon"));
+        assert_eq!(
+            (received.connection_id, received.network_display_name.as_str()),
+            (began.connection_id.clone(), "Mastodon")
+        );
         let account = mesh.complete(&began.connection_id).await.unwrap();
         assert_eq!((account.server.as_str(), account.state()), (server.as_str(), ProtoState::Connected));
         assert_eq!(account.limits.as_ref().unwrap().text_length, 500);
@@ -186,14 +197,23 @@ async fn a_stolen_repeated_foreign_or_expired_callback_trades_no_code() {
         let server = mesh.bench.server("mastodon");
         let began = mesh.begin(&server, "").await.unwrap();
         let callback = mesh.bench.press(&began.authorization_url, "authorize").await;
-        let made_up = BTreeMap::from([("state".to_owned(), "x".repeat(43)), ("code".to_owned(), "c".to_owned())]);
+        let made_up =
+            BTreeMap::from([("state".to_owned(), "x".repeat(43)), ("code".to_owned(), "c".to_owned())]);
         assert_eq!(mesh.receive(&made_up).await.unwrap_err().code(), Code::FailedPrecondition);
         mesh.receive(&callback).await.unwrap();
-        assert_eq!(mesh.receive(&callback).await.unwrap_err().code(), Code::FailedPrecondition, "a state works once");
+        assert_eq!(
+            mesh.receive(&callback).await.unwrap_err().code(),
+            Code::FailedPrecondition,
+            "a state works once"
+        );
         let ask = || CompleteConnectRequest { connection_id: began.connection_id.clone() };
         for (user, workspace) in [(Uuid::now_v7(), mesh.workspace), (mesh.user, Uuid::now_v7())] {
-            let foreign = mesh.accounts().complete_connect(mesh.by(user, workspace, ask())).await.unwrap_err();
-            assert_eq!((foreign.code(), reason(&foreign).as_str()), (Code::FailedPrecondition, "CONNECTION_VOID"));
+            let foreign =
+                mesh.accounts().complete_connect(mesh.by(user, workspace, ask())).await.unwrap_err();
+            assert_eq!(
+                (foreign.code(), reason(&foreign).as_str()),
+                (Code::FailedPrecondition, "CONNECTION_VOID")
+            );
         }
         mesh.clock.advance(ATTEMPT + 1);
         assert_eq!(mesh.complete(&began.connection_id).await.unwrap_err().code(), Code::FailedPrecondition);
@@ -213,7 +233,8 @@ async fn a_stolen_repeated_foreign_or_expired_callback_trades_no_code() {
         let anonymous = mesh.accounts().complete_connect(ask()).await.unwrap_err();
         assert_eq!(anonymous.code(), Code::Unauthenticated);
         let mut scheduler = AccountServiceClient::new(mesh.transport("scheduler"));
-        let denied = scheduler.receive_authorization(ReceiveAuthorizationRequest::default()).await.unwrap_err();
+        let denied =
+            scheduler.receive_authorization(ReceiveAuthorizationRequest::default()).await.unwrap_err();
         assert_eq!(denied.code(), Code::PermissionDenied);
     })
     .await;
@@ -239,8 +260,12 @@ async fn a_repeated_request_answers_the_first_result() {
     each_database(MIGRATIONS, |db| async move {
         let mesh = Mesh::new(db).await;
         let (server, id) = (mesh.bench.server("mastodon"), Uuid::now_v7().to_string());
-        let (first, second) = (mesh.begin(&server, &id).await.unwrap(), mesh.begin(&server, &id).await.unwrap());
-        assert_eq!((first.connection_id, first.authorization_url), (second.connection_id, second.authorization_url));
+        let (first, second) =
+            (mesh.begin(&server, &id).await.unwrap(), mesh.begin(&server, &id).await.unwrap());
+        assert_eq!(
+            (first.connection_id, first.authorization_url),
+            (second.connection_id, second.authorization_url)
+        );
         let id = Uuid::now_v7().to_string();
         let first = mesh.login_as(PASSWORD, &id).await.unwrap();
         let second = mesh.login_as("another password is not even tried", &id).await.unwrap();
@@ -302,7 +327,7 @@ async fn lists_in_pages_and_shows_no_other_workspace() {
             mesh.accounts().list_accounts(mesh.by(mesh.user, workspace, ask)).await.unwrap().into_inner()
         };
         let first = list(mesh.workspace, 1, "", false).await;
-        assert_eq!(first.accounts, [mastodon.clone()]);
+        assert_eq!(first.accounts, std::slice::from_ref(&mastodon));
         let second = list(mesh.workspace, 1, &first.next_page_token, false).await;
         assert_eq!((second.accounts, second.next_page_token.as_str()), (vec![bluesky], ""));
         assert_eq!(list(Uuid::now_v7(), 0, "", true).await.accounts, []);
@@ -310,7 +335,11 @@ async fn lists_in_pages_and_shows_no_other_workspace() {
         let foreign = mesh.accounts().get_account(mesh.by(mesh.user, Uuid::now_v7(), get)).await.unwrap_err();
         assert_eq!(foreign.code(), Code::NotFound);
         let ask = DisconnectAccountRequest { account_id: mastodon.id.clone(), request_id: String::new() };
-        let foreign = mesh.accounts().disconnect_account(mesh.by(mesh.user, Uuid::now_v7(), ask.clone())).await.unwrap_err();
+        let foreign = mesh
+            .accounts()
+            .disconnect_account(mesh.by(mesh.user, Uuid::now_v7(), ask.clone()))
+            .await
+            .unwrap_err();
         assert_eq!(foreign.code(), Code::NotFound);
         mesh.accounts().disconnect_account(mesh.mine(ask)).await.unwrap();
         assert_eq!(list(mesh.workspace, 0, "", false).await.accounts.len(), 1);
@@ -324,7 +353,12 @@ async fn disconnecting_revokes_and_leaves_no_token_behind() {
     each_database(MIGRATIONS, |db| async move {
         let mesh = Mesh::new(db.clone()).await;
         for account in [mesh.connect().await, mesh.login(PASSWORD).await.unwrap()] {
-            let ask = || mesh.mine(DisconnectAccountRequest { account_id: account.id.clone(), request_id: String::new() });
+            let ask = || {
+                mesh.mine(DisconnectAccountRequest {
+                    account_id: account.id.clone(),
+                    request_id: String::new(),
+                })
+            };
             let gone = mesh.accounts().disconnect_account(ask()).await.unwrap().into_inner().account.unwrap();
             assert_eq!(gone.state(), ProtoState::Disconnected);
             mesh.accounts().disconnect_account(ask()).await.unwrap();
@@ -337,13 +371,15 @@ async fn disconnecting_revokes_and_leaves_no_token_behind() {
         assert_eq!(mesh.connecting.revoke_due().await.unwrap(), 0, "not before its next try");
         mesh.clock.advance(3_600_000);
         assert_eq!(mesh.connecting.revoke_due().await.unwrap(), 1);
-        let seen: Vec<_> = mesh.bench.requests("revoke").await.iter().map(|seen| seen["status"].clone()).collect();
+        let seen: Vec<_> =
+            mesh.bench.requests("revoke").await.iter().map(|seen| seen["status"].clone()).collect();
         assert_eq!(seen.iter().filter(|status| **status == 200).count(), 2, "{seen:?}");
         let left: i64 = read!(db, c => sqlx::query_scalar(
             "select (select count(*) from revocations)
                   + (select count(*) from accounts
                       where access_token is not null or refresh_token is not null or extra is not null)")
-            .fetch_one(&mut *c).await).unwrap();
+            .fetch_one(&mut *c).await)
+        .unwrap();
         assert_eq!(left, 0);
         // Connecting again revives the same account.
         let back = mesh.login(PASSWORD).await.unwrap();
@@ -407,9 +443,16 @@ async fn a_refresh_is_stored_once_and_an_old_one_never() {
         assert!(!vault.need_reconnect(&old, "late news").await.unwrap());
         assert!(vault.need_reconnect(&newest, "connect again").await.unwrap());
         assert!(matches!(vault.session(id).await, Err(Error::NeedsReconnect(_))));
-        let shown = mesh.accounts().get_account(mesh.mine(GetAccountRequest { account_id: id.to_string() })).await.unwrap();
+        let shown = mesh
+            .accounts()
+            .get_account(mesh.mine(GetAccountRequest { account_id: id.to_string() }))
+            .await
+            .unwrap();
         let shown = shown.into_inner().account.unwrap();
-        assert_eq!((shown.state(), shown.state_message.as_str()), (ProtoState::NeedsReconnect, "connect again"));
+        assert_eq!(
+            (shown.state(), shown.state_message.as_str()),
+            (ProtoState::NeedsReconnect, "connect again")
+        );
         assert_eq!(mesh.login(PASSWORD).await.unwrap().state(), ProtoState::Connected);
     })
     .await;
@@ -459,8 +502,12 @@ async fn networks_are_described_from_the_table() {
     each_database(MIGRATIONS, |db| async move {
         let mesh = Mesh::new(db).await;
         let mut client = NetworkServiceClient::new(mesh.transport("gateway"));
-        let found = client.list_networks(mesh.mine(ListNetworksRequest {})).await.unwrap().into_inner().networks;
-        assert_eq!(found.iter().map(|network| network.id.as_str()).collect::<Vec<_>>(), ["bluesky", "mastodon"]);
+        let found =
+            client.list_networks(mesh.mine(ListNetworksRequest {})).await.unwrap().into_inner().networks;
+        assert_eq!(
+            found.iter().map(|network| network.id.as_str()).collect::<Vec<_>>(),
+            ["bluesky", "mastodon"]
+        );
         assert_eq!(found[0].default_server, mesh.bench.server("bluesky"));
         assert!(found[1].needs_server && found[1].default_server.is_empty());
         assert_eq!(found[1].limits.as_ref().unwrap().link_length, 23);

@@ -103,7 +103,9 @@ pub enum ConnectFault {
     #[error(transparent)]
     BadServer(#[from] BadServer),
     /// The address may not be called.
-    #[error("{server} is not called: {rule}; use a public https address, or have the operator list it in outbound.allow")]
+    #[error(
+        "{server} is not called: {rule}; use a public https address, or have the operator list it in outbound.allow"
+    )]
     NotAllowed {
         /// The server.
         server: String,
@@ -158,7 +160,9 @@ pub enum ConnectFault {
         server: String,
     },
     /// The main password was given for an account with a second factor.
-    #[error("{server} asks for a second factor; make an app password in the settings of your account and use that")]
+    #[error(
+        "{server} asks for a second factor; make an app password in the settings of your account and use that"
+    )]
     SecondFactor {
         /// The server.
         server: String,
@@ -240,7 +244,9 @@ impl ConnectFault {
     ) -> Self {
         let (host, why) = (server::host(server), wire::short(why).to_owned());
         match response.status().as_u16() {
-            429 => Self::RateLimited { server: host, retry_after: wire::retry_after(response.headers(), now_ms) },
+            429 => {
+                Self::RateLimited { server: host, retry_after: wire::retry_after(response.headers(), now_ms) }
+            }
             500.. => Self::Unreachable { server: host, why: format!("it answered {}", response.status()) },
             _ if why.is_empty() => Self::WrongKind { server: host, network },
             _ => Self::Refused { server: host, why },

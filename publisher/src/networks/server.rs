@@ -28,13 +28,12 @@ pub fn normalise(input: &str) -> Result<String, BadServer> {
         return Err(BadServer::Missing);
     }
     let unreadable = || BadServer::Unreadable(input.trim().to_owned());
-    let with_scheme = match text.split_once("://") {
-        Some(_) => text,
-        None => {
-            let host_end = text.find('/').unwrap_or(text.len());
-            let host_start = text[..host_end].rfind('@').map_or(0, |at| at + 1);
-            format!("https://{}", &text[host_start..])
-        }
+    let with_scheme = if text.contains("://") {
+        text
+    } else {
+        let host_end = text.find('/').unwrap_or(text.len());
+        let host_start = text[..host_end].rfind('@').map_or(0, |at| at + 1);
+        format!("https://{}", &text[host_start..])
     };
     let mut url = Url::parse(&with_scheme).map_err(|_| unreadable())?;
     if !matches!(url.scheme(), "https" | "http") {
@@ -60,10 +59,13 @@ pub fn normalise(input: &str) -> Result<String, BadServer> {
 
 /// Host (and port, where it is not the usual one) of a base address, for messages and handles.
 pub fn host(server: &str) -> String {
-    Url::parse(server).map_or_else(|_| server.to_owned(), |url| {
-        let host = url.host_str().unwrap_or_default();
-        url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-    })
+    Url::parse(server).map_or_else(
+        |_| server.to_owned(),
+        |url| {
+            let host = url.host_str().unwrap_or_default();
+            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        },
+    )
 }
 
 /// Whether an address belongs to the same scheme, host and port as the server.

@@ -59,15 +59,17 @@ pub fn handles(text: &str) -> Vec<Range<usize>> {
 
 /// Where hashtags stand, `#` included. A tag is not a number, and has at most 64 graphemes.
 pub fn tags(text: &str) -> Vec<Range<usize>> {
-    marked(text, '#', |c| !c.is_whitespace() && !c.is_control() && !"\u{ad}\u{2060}\u{200b}\u{200c}\u{200d}#".contains(c))
-        .filter_map(|range| {
-            let tag = text[range.clone()].trim_end_matches(is_punctuation);
-            let name = tag.strip_prefix('#').unwrap_or_default();
-            let says_something = name.chars().any(|c| !c.is_numeric() && !is_punctuation(c));
-            let variation = name.starts_with('\u{fe0f}') || name.starts_with('\u{20e3}');
-            (says_something && !variation && graphemes(name) <= 64).then(|| range.start..range.start + tag.len())
-        })
-        .collect()
+    marked(text, '#', |c| {
+        !c.is_whitespace() && !c.is_control() && !"\u{ad}\u{2060}\u{200b}\u{200c}\u{200d}#".contains(c)
+    })
+    .filter_map(|range| {
+        let tag = text[range.clone()].trim_end_matches(is_punctuation);
+        let name = tag.strip_prefix('#').unwrap_or_default();
+        let says_something = name.chars().any(|c| !c.is_numeric() && !is_punctuation(c));
+        let variation = name.starts_with('\u{fe0f}') || name.starts_with('\u{20e3}');
+        (says_something && !variation && graphemes(name) <= 64).then(|| range.start..range.start + tag.len())
+    })
+    .collect()
 }
 
 /// Whether a name can be a handle of the AT Protocol (<https://atproto.com/specs/handle>).
@@ -80,7 +82,10 @@ pub fn is_handle(name: &str) -> bool {
             && !label.ends_with('-')
     };
     let top = labels.last().and_then(|top| top.chars().next());
-    name.len() <= 253 && labels.len() >= 2 && labels.iter().all(label) && top.is_some_and(|c| c.is_ascii_alphabetic())
+    name.len() <= 253
+        && labels.len() >= 2
+        && labels.iter().all(label)
+        && top.is_some_and(|c| c.is_ascii_alphabetic())
 }
 
 /// `@user@domain` becomes `@user`, as Mastodon counts and shows it.
@@ -90,7 +95,8 @@ pub fn shorten_mentions(text: &str) -> String {
     for range in marked(text, '@', |c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@')) {
         let mention = &text[range.clone()];
         let Some(domain_at) = mention[1..].find('@').map(|found| found + 1) else { continue };
-        let domain = mention[domain_at + 1..].split('@').next().unwrap_or_default().trim_end_matches(['.', '-', '_']);
+        let domain =
+            mention[domain_at + 1..].split('@').next().unwrap_or_default().trim_end_matches(['.', '-', '_']);
         if domain_at < 2 || domain.is_empty() || !domain.starts_with(char::is_alphanumeric) {
             continue;
         }
@@ -102,11 +108,7 @@ pub fn shorten_mentions(text: &str) -> String {
 }
 
 /// Words that begin with `mark` where a word may begin.
-fn marked<'a>(
-    text: &'a str,
-    mark: char,
-    part: impl Fn(char) -> bool + Copy + 'a,
-) -> impl Iterator<Item = Range<usize>> + 'a {
+fn marked(text: &str, mark: char, part: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = Range<usize>> {
     let mut skip_to = 0;
     text.char_indices().filter(move |(_, c)| *c == mark).filter_map(move |(start, c)| {
         if start < skip_to || !begins_word(text, start) {
@@ -129,7 +131,8 @@ fn next_scheme(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     (from..bytes.len()).find(|&at| {
         let rest = &bytes[at..];
-        let starts = |scheme: &[u8]| rest.len() >= scheme.len() && rest[..scheme.len()].eq_ignore_ascii_case(scheme);
+        let starts =
+            |scheme: &[u8]| rest.len() >= scheme.len() && rest[..scheme.len()].eq_ignore_ascii_case(scheme);
         starts(b"https://") || starts(b"http://")
     })
 }
@@ -138,8 +141,13 @@ fn next_scheme(text: &str, from: usize) -> Option<usize> {
 fn trimmed(link: &str) -> usize {
     let mut link = link;
     while let Some(last) = link.chars().next_back() {
-        let unbalanced = |open: char, close: char| last == close && link.matches(close).count() > link.matches(open).count();
-        let ends = matches!(last, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '…' | '。' | '、' | '，' | '！' | '？');
+        let unbalanced = |open: char, close: char| {
+            last == close && link.matches(close).count() > link.matches(open).count()
+        };
+        let ends = matches!(
+            last,
+            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '…' | '。' | '、' | '，' | '！' | '？'
+        );
         if !ends && !unbalanced('(', ')') && !unbalanced('[', ']') {
             break;
         }
@@ -153,7 +161,9 @@ fn has_domain(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default();
-    let valid = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    let valid = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+    };
     let top = host.rsplit('.').next().unwrap_or_default();
     host.contains('.')
         && host.split('.').all(valid)
@@ -171,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn all<'a>(text: &'a str, ranges: Vec<Range<usize>>) -> Vec<&'a str> {
+    fn all(text: &str, ranges: Vec<Range<usize>>) -> Vec<&str> {
         ranges.into_iter().map(|range| &text[range]).collect()
     }
 
@@ -190,11 +200,17 @@ mod tests {
     #[test]
     fn finds_links_without_their_surroundings() {
         let found = |text| all(text, links(text));
-        assert_eq!(found("(https://a.example/x_(y)) and HTTPS://B.example."), ["https://a.example/x_(y)", "HTTPS://B.example"]);
+        assert_eq!(
+            found("(https://a.example/x_(y)) and HTTPS://B.example."),
+            ["https://a.example/x_(y)", "HTTPS://B.example"]
+        );
         assert_eq!(found("https://a.example/日本語?q=ü, next"), ["https://a.example/日本語?q=ü"]);
         assert_eq!(found("xhttps://a.example https:// http://. <https://b.example>"), ["https://b.example"]);
         assert_eq!(found("http://127.0.0.1/ http://localhost/"), [""; 0]);
-        assert_eq!(found("https://müller.example/ https://xn--mller-kva.xn--p1ai"), ["https://müller.example/", "https://xn--mller-kva.xn--p1ai"]);
+        assert_eq!(
+            found("https://müller.example/ https://xn--mller-kva.xn--p1ai"),
+            ["https://müller.example/", "https://xn--mller-kva.xn--p1ai"]
+        );
     }
 
     #[test]

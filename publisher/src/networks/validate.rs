@@ -33,7 +33,11 @@ impl<'a> Check<'a> {
     /// The text, whose length the network counts as `length` graphemes and `bytes` bytes.
     pub(super) fn text(&mut self, content: &Content, length: usize, bytes: usize) {
         if content.text.trim().is_empty() && content.media.is_empty() {
-            self.add("text", "EMPTY", format!("{} takes no empty post: write a text or add a picture", self.network));
+            self.add(
+                "text",
+                "EMPTY",
+                format!("{} takes no empty post: write a text or add a picture", self.network),
+            );
         }
         if exceeds(length, self.limits.text_length) {
             let text = format!(
@@ -55,12 +59,15 @@ impl<'a> Check<'a> {
     pub(super) fn media(&mut self, content: &Content) {
         let count = content.media.len();
         if count > usize::try_from(self.limits.images).unwrap_or(0) {
-            let text = format!("{count} pictures are attached, {} accepts at most {}", self.network, self.limits.images);
+            let text = format!(
+                "{count} pictures are attached, {} accepts at most {}",
+                self.network, self.limits.images
+            );
             self.add("media", "TOO_MANY_IMAGES", text);
         }
         for (i, item) in content.media.iter().enumerate() {
             let (network, limits) = (self.network, self.limits);
-            if !limits.image_types.iter().any(|accepted| *accepted == item.content_type) {
+            if !limits.image_types.contains(&item.content_type) {
                 let accepted = limits.image_types.join(", ");
                 let text = format!("{network} does not accept {}; it accepts {accepted}", item.content_type);
                 self.add(format!("media[{i}]"), "IMAGE_TYPE", text);

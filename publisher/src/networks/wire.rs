@@ -64,7 +64,8 @@ impl Call {
 
     /// The request; an error when an address or a token cannot stand in HTTP.
     pub(super) fn build(self) -> Result<Request<Bytes>, HttpError> {
-        let mut builder = Request::builder().method(self.method).uri(self.url).header("accept", "application/json");
+        let mut builder =
+            Request::builder().method(self.method).uri(self.url).header("accept", "application/json");
         for (name, value) in self.headers {
             let mut value = HeaderValue::try_from(value).map_err(|e| HttpError::Malformed(e.into()))?;
             value.set_sensitive(name == AUTHORIZATION.as_str());
@@ -79,7 +80,11 @@ impl Call {
     }
 
     /// Sends it once, inside the time the armed attempt has left.
-    pub(super) async fn publish(self, client: &GuardedClient, armed: Armed) -> Result<Response<Bytes>, HttpError> {
+    pub(super) async fn publish(
+        self,
+        client: &GuardedClient,
+        armed: Armed,
+    ) -> Result<Response<Bytes>, HttpError> {
         let request = self.build()?;
         let url = Url::parse(&request.uri().to_string()).map_err(|e| HttpError::Malformed(e.into()))?;
         let late = || HttpError::Unreached {
@@ -148,7 +153,9 @@ pub(super) fn refused(
     now_ms: i64,
 ) -> Outcome {
     match proof {
-        Some(Proof::Rejected(code, message)) => Outcome::Rejected { code: code.into(), message: message.into() },
+        Some(Proof::Rejected(code, message)) => {
+            Outcome::Rejected { code: code.into(), message: message.into() }
+        }
         Some(Proof::Transient(code, message)) => {
             let retry_after = retry_after(headers, now_ms);
             Outcome::Transient { code: code.into(), message: message.into(), retry_after }
@@ -182,12 +189,18 @@ pub(super) fn refused_read(
         retry_after: retry_after(headers, now_ms),
     };
     match text.and_then(|text| judge(rules, status, text)) {
-        Some(Proof::Rejected(code, message)) => Fault::Rejected { code: code.into(), message: message.into() },
-        Some(Proof::Transient(code, message) | Proof::Stale(code, message)) => transient(code, message.into()),
+        Some(Proof::Rejected(code, message)) => {
+            Fault::Rejected { code: code.into(), message: message.into() }
+        }
+        Some(Proof::Transient(code, message) | Proof::Stale(code, message)) => {
+            transient(code, message.into())
+        }
         Some(Proof::TokenExpired) => Fault::TokenExpired,
         Some(Proof::Reconnect(message)) => Fault::Reconnect { message: message.into() },
         None => match (status, text) {
-            (StatusCode::TOO_MANY_REQUESTS, _) => transient("RATE_LIMITED", "The network asks to wait.".into()),
+            (StatusCode::TOO_MANY_REQUESTS, _) => {
+                transient("RATE_LIMITED", "The network asks to wait.".into())
+            }
             (status, Some(text)) if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
                 let message = format!("The network refused ({status}): {}", short(text));
                 Fault::Rejected { code: "REFUSED_BY_NETWORK".into(), message }
@@ -223,7 +236,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> 
         seconds().or_else(stamp)
     };
     let wait = asked.or_else(|| reset("ratelimit")).or_else(|| reset("x-ratelimit"));
-    wait.map(|wait| wait.min(Duration::from_secs(86_400)))
+    wait.map(|wait| wait.min(Duration::from_hours(24)))
 }
 
 /// The body as JSON, where it is.
@@ -256,13 +269,17 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     #[test]
     fn reads_how_long_to_wait_in_every_spelling() {
         let now = 1_790_000_000_000;
-        let wait = |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs), now).map(|wait| wait.as_secs());
+        let wait =
+            |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs), now).map(|wait| wait.as_secs());
         assert_eq!(wait(&[("retry-after", "7")]), Some(7));
         assert_eq!(wait(&[("retry-after", "Mon, 21 Sep 2026 14:13:30 GMT")]), Some(10));
         assert_eq!(wait(&[("retry-after", "9999999")]), Some(86_400));
@@ -270,7 +287,10 @@ mod tests {
         assert_eq!(wait(&[("ratelimit-remaining", "5"), ("ratelimit-reset", "1790000030")]), None);
         let stamp = "2026-09-21T14:14:20.000000Z";
         assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", stamp)]), Some(60));
-        assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2020-01-01T00:00:00Z")]), Some(0));
+        assert_eq!(
+            wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2020-01-01T00:00:00Z")]),
+            Some(0)
+        );
         assert_eq!(wait(&[("retry-after", "soon")]), None);
     }
 

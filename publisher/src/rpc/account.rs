@@ -108,8 +108,14 @@ impl AccountService for Accounts {
         let mut violations = Violations::default();
         let size = violations.take(page::size(ask.page_size)).unwrap_or(1);
         let position = violations.take(page::decode::<Position>(&ask.page_token)).flatten();
-        let same = position.as_ref().is_none_or(|position| position.show_disconnected == ask.show_disconnected);
-        violations.require(same, "page_token", "INVALID", "belongs to a request with another show_disconnected");
+        let same =
+            position.as_ref().is_none_or(|position| position.show_disconnected == ask.show_disconnected);
+        violations.require(
+            same,
+            "page_token",
+            "INVALID",
+            "belongs to a request with another show_disconnected",
+        );
         violations.into_result().map_err(|wrong| to_status(Error::Invalid(wrong)))?;
         let after = position.map_or((i64::MIN, Uuid::nil()), |position| (position.created_at, position.id));
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);

@@ -14,15 +14,15 @@ use crate::{
 /// The service.
 #[derive(Debug, Clone)]
 pub struct Networks {
-    networks: Registry,
+    registry: Registry,
     connectors: Connectors,
     servers: BTreeMap<String, String>,
 }
 
 impl Networks {
     /// Answers with these networks; `servers` overrides the adapters' own default servers.
-    pub fn new(networks: Registry, connectors: Connectors, servers: BTreeMap<String, String>) -> Self {
-        Self { networks, connectors, servers }
+    pub fn new(registry: Registry, connectors: Connectors, servers: BTreeMap<String, String>) -> Self {
+        Self { registry, connectors, servers }
     }
 
     fn describe(&self, network: &dyn Network) -> proto::Network {
@@ -55,7 +55,7 @@ impl NetworkService for Networks {
         &self,
         _request: Request<proto::ListNetworksRequest>,
     ) -> Result<Response<proto::ListNetworksResponse>, Status> {
-        let networks = self.networks.iter().map(|network| self.describe(network.as_ref())).collect();
+        let networks = self.registry.iter().map(|network| self.describe(network.as_ref())).collect();
         Ok(Response::new(proto::ListNetworksResponse { networks }))
     }
 }

@@ -138,9 +138,11 @@ impl TryFrom<Row> for Account {
             display_name: row.display_name,
             avatar_url: row.avatar_url,
             profile_url: row.profile_url,
-            state: AccountState::parse(&row.state).ok_or_else(|| Error::corrupt("state of an account", &row.state))?,
+            state: AccountState::parse(&row.state)
+                .ok_or_else(|| Error::corrupt("state of an account", &row.state))?,
             state_message: row.state_message,
-            limits: serde_json::from_str(&row.limits).map_err(|why| Error::corrupt("limits of an account", why))?,
+            limits: serde_json::from_str(&row.limits)
+                .map_err(|why| Error::corrupt("limits of an account", why))?,
             created_at: row.created_at,
             access_expires_at: row.access_expires_at,
             token_version: row.token_version,
@@ -244,7 +246,10 @@ impl Store {
     }
 
     /// An account with its sealed tokens; `None` when there is no such account. No tokens once it is disconnected.
-    pub(crate) async fn sealed_account(&self, account_id: Uuid) -> Result<Option<(Account, Option<Sealed>)>, Error> {
+    pub(crate) async fn sealed_account(
+        &self,
+        account_id: Uuid,
+    ) -> Result<Option<(Account, Option<Sealed>)>, Error> {
         type Secrets = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
         let found: Option<(Row, Secrets)> = read!(self.db, c => {
             let row: Option<Row> = sqlx::query_as(concat!("select ", columns!(), " from accounts where id = $1"))
@@ -259,14 +264,20 @@ impl Store {
         found
             .map(|(row, (access_token, refresh_token, extra))| {
                 let sealed = access_token.zip(extra);
-                let sealed = sealed.map(|(access_token, extra)| Sealed { access_token, refresh_token, extra });
+                let sealed =
+                    sealed.map(|(access_token, extra)| Sealed { access_token, refresh_token, extra });
                 Ok((row.try_into()?, sealed))
             })
             .transpose()
     }
 
     /// Notes, before the network is asked, that the pair of this version is being refreshed.
-    pub async fn intend_refresh(&self, account_id: Uuid, version: i64, now: i64) -> Result<RefreshIntent, Error> {
+    pub async fn intend_refresh(
+        &self,
+        account_id: Uuid,
+        version: i64,
+        now: i64,
+    ) -> Result<RefreshIntent, Error> {
         let tries: Option<i64> = write!(self.db, tx => {
             Ok::<_, Error>(sqlx::query_scalar(INTEND_REFRESH)
                 .bind(account_id).bind(version).bind(now).fetch_optional(&mut *tx).await?)

@@ -214,7 +214,11 @@ impl Store {
     }
 
     /// The attempt that waits for a state, without taking the state away.
-    pub(crate) async fn connection_of_state(&self, state: Vec<u8>, now: i64) -> Result<Option<Connection>, Error> {
+    pub(crate) async fn connection_of_state(
+        &self,
+        state: Vec<u8>,
+        now: i64,
+    ) -> Result<Option<Connection>, Error> {
         let row: Option<Row> = read!(self.db, c => {
             sqlx::query_as(concat!("select ", columns!(),
                 " from connections where state_sha256 = $1 and expires_at > $2 and status = 'pending'"))
@@ -314,7 +318,12 @@ impl Store {
     }
 
     /// Revocations that are due, for this process alone until `until`.
-    pub(crate) async fn take_revocations(&self, now: i64, until: i64, limit: i64) -> Result<Vec<Revocation>, Error> {
+    pub(crate) async fn take_revocations(
+        &self,
+        now: i64,
+        until: i64,
+        limit: i64,
+    ) -> Result<Vec<Revocation>, Error> {
         write!(self.db, tx => {
             Ok::<_, Error>(sqlx::query_as(
                 "update revocations set next_at = $2, tries = tries + 1

@@ -58,7 +58,13 @@ impl Bluesky {
                 return Err(ConnectFault::WrongPassword { server: host });
             }
             (_, code) => {
-                return Err(ConnectFault::from_answer(server, "Bluesky", &response, code, self.clock.now_ms()));
+                return Err(ConnectFault::from_answer(
+                    server,
+                    "Bluesky",
+                    &response,
+                    code,
+                    self.clock.now_ms(),
+                ));
             }
         }
         let did = text_of(&session, "did").to_owned();
@@ -93,7 +99,8 @@ impl Bluesky {
 fn pds(session: &Value) -> Option<String> {
     let services = session.pointer("/didDoc/service")?.as_array()?;
     let is_pds = |service: &&Value| {
-        text_of(service, "id").ends_with("#atproto_pds") && text_of(service, "type") == "AtprotoPersonalDataServer"
+        text_of(service, "id").ends_with("#atproto_pds")
+            && text_of(service, "type") == "AtprotoPersonalDataServer"
     };
     server::normalise(text_of(services.iter().find(is_pds)?, "serviceEndpoint")).ok()
 }

@@ -12,7 +12,8 @@ pub(super) type Dids = BTreeMap<String, Option<String>>;
 
 /// The handles a text mentions, lower case, each once.
 pub(super) fn mentioned(text: &str) -> Vec<String> {
-    let mut handles: Vec<_> = text::handles(text).into_iter().map(|at| text[at][1..].to_ascii_lowercase()).collect();
+    let mut handles: Vec<_> =
+        text::handles(text).into_iter().map(|at| text[at][1..].to_ascii_lowercase()).collect();
     handles.sort();
     handles.dedup();
     handles
@@ -40,9 +41,7 @@ pub(super) fn facets(text: &str, dids: &Dids) -> Vec<Value> {
         end = if apart { at.end } else { end };
         apart
     });
-    let facet = |(at, feature): (std::ops::Range<usize>, Value)| {
-        json!({ "index": { "byteStart": at.start, "byteEnd": at.end }, "features": [feature] })
-    };
+    let facet = |(at, feature): (std::ops::Range<usize>, Value)| json!({ "index": { "byteStart": at.start, "byteEnd": at.end }, "features": [feature] });
     found.into_iter().map(facet).collect()
 }
 

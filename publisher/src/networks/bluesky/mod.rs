@@ -21,7 +21,8 @@ use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::{Value, json as object};
 
 use super::{
-    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault, Secret, Session, Tokens,
+    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault,
+    Secret, Session, Tokens,
     limits::{Limits, Violation},
     wire::{self, Call, json, text_of},
 };
@@ -41,7 +42,13 @@ const FACTS: Facts = Facts {
     class: DeliveryClass::NaturalKey,
     connect: &[ConnectMethod::AppPassword],
     needs_server: false,
-    capabilities: Capabilities { text_only: true, alt_text: true, threads: false, metrics: true, delete: true },
+    capabilities: Capabilities {
+        text_only: true,
+        alt_text: true,
+        threads: false,
+        metrics: true,
+        delete: true,
+    },
 };
 
 /// Most uris that `getPosts` takes (app/bsky/feed/getPosts.json).
@@ -103,7 +110,8 @@ impl Bluesky {
         let mut posts = Vec::new();
         for uris in native_ids.chunks(POSTS_AT_ONCE) {
             let query: Vec<_> = uris.iter().map(|uri| ("uris", uri.as_str())).collect();
-            let call = Call::get(&session.server, "/xrpc/app.bsky.feed.getPosts", &query).bearer(session.access_token.expose());
+            let call = Call::get(&session.server, "/xrpc/app.bsky.feed.getPosts", &query)
+                .bearer(session.access_token.expose());
             let body = self.ask(call).await?;
             posts.extend(body.get("posts").and_then(Value::as_array).cloned().unwrap_or_default());
         }
@@ -125,7 +133,8 @@ impl Bluesky {
         let Some(refresh) = &session.refresh_token else {
             return Err(RefreshFault::Revoked("the session has no refresh token".into()));
         };
-        let call = Call::post(&session.server, "/xrpc/com.atproto.server.refreshSession").bearer(refresh.expose());
+        let call =
+            Call::post(&session.server, "/xrpc/com.atproto.server.refreshSession").bearer(refresh.expose());
         let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {
@@ -138,7 +147,8 @@ impl Bluesky {
 
     async fn revoke_once(&self, session: &Session) -> Result<(), Fault> {
         let Some(refresh) = &session.refresh_token else { return Ok(()) };
-        let call = Call::post(&session.server, "/xrpc/com.atproto.server.deleteSession").bearer(refresh.expose());
+        let call =
+            Call::post(&session.server, "/xrpc/com.atproto.server.deleteSession").bearer(refresh.expose());
         let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
         let body = json(&response).unwrap_or_default();
         let status = response.status();

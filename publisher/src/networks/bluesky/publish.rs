@@ -8,7 +8,8 @@ use postmesh_kit::http::Bounds;
 use serde_json::{Value, json as object};
 
 use super::{
-    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, MediaSource, Outcome, Ready, Session, Work, errors,
+    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, MediaSource, Outcome, Ready, Session,
+    Work, errors,
     facets::{Dids, mentioned},
     json,
     record::{self, COLLECTION, MENTIONS, blob_step},
@@ -16,7 +17,7 @@ use super::{
 };
 
 /// Uploads carry megabytes over slow lines.
-const UPLOAD: Bounds = Bounds { answer_in: Duration::from_secs(120), body: 1 << 20 };
+const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20 };
 
 impl Bluesky {
     pub(super) async fn prepare_steps(
@@ -53,7 +54,9 @@ impl Bluesky {
         let path = "/xrpc/com.atproto.identity.resolveHandle";
         let call = Call::get(&session.server, path, &[("handle", handle)]);
         match self.ask(call).await {
-            Ok(body) => Ok(Some(text_of(&body, "did")).filter(|did| did.starts_with("did:")).map(str::to_owned)),
+            Ok(body) => {
+                Ok(Some(text_of(&body, "did")).filter(|did| did.starts_with("did:")).map(str::to_owned))
+            }
             Err(Fault::Rejected { .. }) => Ok(None),
             Err(fault) => Err(fault),
         }
@@ -68,7 +71,9 @@ impl Bluesky {
         if !response.status().is_success() {
             return Err(self.fault(&response));
         }
-        let blob = json(&response).and_then(|body| body.get("blob").cloned()).filter(|blob| blob.get("ref").is_some());
+        let blob = json(&response)
+            .and_then(|body| body.get("blob").cloned())
+            .filter(|blob| blob.get("ref").is_some());
         blob.ok_or_else(|| Fault::Transient {
             code: "SERVER_ERROR".into(),
             message: "The server's answer to the upload holds no reference.".into(),
@@ -76,7 +81,13 @@ impl Bluesky {
         })
     }
 
-    pub(super) async fn send_once(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
+    pub(super) async fn send_once(
+        &self,
+        armed: Armed,
+        session: &Session,
+        work: &Work,
+        ready: &Ready,
+    ) -> Answer {
         let call = Call::post(&session.server, "/xrpc/com.atproto.repo.putRecord")
             .bearer(session.access_token.expose())
             .body("application/json", ready.request.clone());
@@ -89,7 +100,8 @@ impl Bluesky {
     pub(super) async fn look_back(&self, session: &Session, work: &Work, handles: &HandleMap) -> Found {
         let rkey = text_of(&work.plan, "rkey");
         let query = [("repo", session.native_id.as_str()), ("collection", COLLECTION), ("rkey", rkey)];
-        let call = Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query).bearer(session.access_token.expose());
+        let call = Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
+            .bearer(session.access_token.expose());
         match call.ask(&self.http).await {
             Ok(response) => found(&response, session, work, handles),
             Err(error) => Found::Unsure { why: error.to_string() },
@@ -136,14 +148,16 @@ fn found(response: &Response<Bytes>, session: &Session, work: &Work, handles: &H
             Found::Unsure { why: "another record is stored under the key of this post".into() }
         }
         (400, "RecordNotFound") => Found::Absent,
-        (status, code) => Found::Unsure { why: format!("the server answered {status} {}", wire::short(code)) },
+        (status, code) => {
+            Found::Unsure { why: format!("the server answered {status} {}", wire::short(code)) }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
-    
+
     use super::{super::Secret, *};
     use crate::domain::content::{Content, Media};
 
@@ -168,7 +182,17 @@ mod tests {
         let id = Uuid::nil();
         let content = Content { text: "hi".into(), media: vec![Media::default(); 2], ..Content::default() };
         let plan = object!({ "rkey": "3lxy2abcde22k", "created_at": "2026-01-02T03:04:05.678Z" });
-        Work { target_id: id, post_id: id, workspace_id: id, account_id: id, revision: 1, due_at: 0, key: "K".into(), content, plan }
+        Work {
+            target_id: id,
+            post_id: id,
+            workspace_id: id,
+            account_id: id,
+            revision: 1,
+            due_at: 0,
+            key: "K".into(),
+            content,
+            plan,
+        }
     }
 
     fn response(status: u16, body: &Value) -> Response<Bytes> {
@@ -185,8 +209,16 @@ mod tests {
     fn accepts_only_the_record_it_sent() {
         let url = "https://bsky.app/profile/did:plc:me/post/3lxy2abcde22k".to_owned();
         let accepted = Outcome::Accepted { native_id: URI.into(), url };
-        assert_eq!(outcome(200, &object!({ "uri": URI, "cid": "bafy", "validationStatus": "valid" })), accepted);
-        for strange in [object!({}), object!({ "uri": URI }), object!({ "uri": "at://x/y/z", "cid": "b" }), object!("ok")] {
+        assert_eq!(
+            outcome(200, &object!({ "uri": URI, "cid": "bafy", "validationStatus": "valid" })),
+            accepted
+        );
+        for strange in [
+            object!({}),
+            object!({ "uri": URI }),
+            object!({ "uri": "at://x/y/z", "cid": "b" }),
+            object!("ok"),
+        ] {
             assert!(matches!(outcome(200, &strange), Outcome::Ambiguous { .. }));
         }
     }
@@ -199,7 +231,9 @@ mod tests {
         assert!(matches!(error(401, "AccountTakedown"), Outcome::Reconnect { .. }));
         assert!(matches!(error(400, "InvalidRequest"), Outcome::Rejected { .. }));
         assert!(matches!(error(429, "RateLimitExceeded"), Outcome::Transient { .. }));
-        assert!(matches!(error(400, "BlobNotFound"), Outcome::Stale { steps, .. } if steps == ["blob.0", "blob.1"]));
+        assert!(
+            matches!(error(400, "BlobNotFound"), Outcome::Stale { steps, .. } if steps == ["blob.0", "blob.1"])
+        );
         for (status, code) in [
             (400, "InvalidSwap"),
             (500, "InternalServerError"),
@@ -217,10 +251,16 @@ mod tests {
 
     #[test]
     fn looking_back_compares_the_record() {
-        let look = |status, body: Value| found(&response(status, &body), &session(), &work(), &HandleMap::new());
+        let look =
+            |status, body: Value| found(&response(status, &body), &session(), &work(), &HandleMap::new());
         let ours = record::record(&work(), &HandleMap::new());
-        assert!(matches!(look(200, object!({ "uri": URI, "cid": "b", "value": ours })), Found::Live { native_id, .. } if native_id == URI));
-        assert!(matches!(look(200, object!({ "uri": URI, "cid": "b", "value": { "text": "x" } })), Found::Unsure { .. }));
+        assert!(
+            matches!(look(200, object!({ "uri": URI, "cid": "b", "value": ours })), Found::Live { native_id, .. } if native_id == URI)
+        );
+        assert!(matches!(
+            look(200, object!({ "uri": URI, "cid": "b", "value": { "text": "x" } })),
+            Found::Unsure { .. }
+        ));
         assert_eq!(look(400, object!({ "error": "RecordNotFound" })), Found::Absent);
         assert!(matches!(look(400, object!({ "error": "InvalidRequest" })), Found::Unsure { .. }));
         assert!(matches!(look(404, object!({})), Found::Unsure { .. }));

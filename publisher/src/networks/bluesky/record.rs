@@ -54,14 +54,22 @@ pub(super) const MENTIONS: &str = "mentions";
 /// The record.
 pub(super) fn record(work: &Work, handles: &HandleMap) -> Value {
     let text = text_out(&work.content);
-    let dids: Dids = handles.get(MENTIONS).and_then(|dids| Dids::deserialize_from(dids)).unwrap_or_default();
-    let mut record = json!({ "$type": COLLECTION, "text": text, "createdAt": text_of(&work.plan, "created_at") });
+    let dids: Dids =
+        handles.get(MENTIONS).and_then(|dids| serde_json::from_value(dids.clone()).ok()).unwrap_or_default();
+    let mut record =
+        json!({ "$type": COLLECTION, "text": text, "createdAt": text_of(&work.plan, "created_at") });
     let fields = record.as_object_mut().expect("the literal above is an object");
     let facets = facets(text, &dids);
     if !facets.is_empty() {
         fields.insert("facets".into(), json!(facets));
     }
-    let images: Vec<_> = work.content.media.iter().enumerate().filter_map(|(i, item)| image(handles, i, &item.alt_text)).collect();
+    let images: Vec<_> = work
+        .content
+        .media
+        .iter()
+        .enumerate()
+        .filter_map(|(i, item)| image(handles, i, &item.alt_text))
+        .collect();
     if !images.is_empty() {
         fields.insert("embed".into(), json!({ "$type": "app.bsky.embed.images", "images": images }));
     }
@@ -71,7 +79,10 @@ pub(super) fn record(work: &Work, handles: &HandleMap) -> Value {
     }
     if !settings.self_labels.is_empty() {
         let values: Vec<_> = settings.self_labels.iter().map(|label| json!({ "val": label })).collect();
-        fields.insert("labels".into(), json!({ "$type": "com.atproto.label.defs#selfLabels", "values": values }));
+        fields.insert(
+            "labels".into(),
+            json!({ "$type": "com.atproto.label.defs#selfLabels", "values": values }),
+        );
     }
     record
 }
@@ -142,12 +153,18 @@ pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
         let text = format!("{} languages are given, Bluesky accepts at most 3", settings.languages.len());
         check.add("settings.bluesky.languages", "TOO_MANY_LANGUAGES", text);
     }
-    for (i, language) in settings.languages.iter().enumerate().filter(|(_, language)| !is_language(language)) {
+    for (i, language) in settings.languages.iter().enumerate().filter(|(_, language)| !is_language(language))
+    {
         let text = format!("`{language}` is not a language code of BCP 47, such as `en` or `pt-BR`");
         check.add(format!("settings.bluesky.languages[{i}]"), "LANGUAGE", text);
     }
-    for (i, label) in settings.self_labels.iter().enumerate().filter(|(_, label)| !SELF_LABELS.contains(&label.as_str())) {
-        let text = format!("`{label}` is not a label that authors may set; Bluesky knows {}", SELF_LABELS.join(", "));
+    for (i, label) in
+        settings.self_labels.iter().enumerate().filter(|(_, label)| !SELF_LABELS.contains(&label.as_str()))
+    {
+        let text = format!(
+            "`{label}` is not a label that authors may set; Bluesky knows {}",
+            SELF_LABELS.join(", ")
+        );
         check.add(format!("settings.bluesky.self_labels[{i}]"), "SELF_LABEL", text);
     }
     check.into_violations()
@@ -157,18 +174,8 @@ fn is_language(code: &str) -> bool {
     let mut parts = code.split('-');
     let primary = parts.next().unwrap_or_default();
     let alphabetic = (2..=3).contains(&primary.len()) && primary.chars().all(|c| c.is_ascii_alphabetic());
-    alphabetic && parts.all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
-}
-
-/// Reads what was stored as a handle.
-trait Stored: Sized {
-    fn deserialize_from(value: &Value) -> Option<Self>;
-}
-
-impl Stored for Dids {
-    fn deserialize_from(value: &Value) -> Option<Self> {
-        serde_json::from_value(value.clone()).ok()
-    }
+    alphabetic
+        && parts.all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -217,8 +224,10 @@ mod tests {
     fn builds_the_whole_record() {
         let mut work = work("see https://a.example @ana.test\n");
         work.content.media = vec![Media { alt_text: "a cat".into(), ..Media::default() }];
-        work.content.settings =
-            Settings::Bluesky(BlueskySettings { languages: vec!["en".into()], self_labels: vec!["nudity".into()] });
+        work.content.settings = Settings::Bluesky(BlueskySettings {
+            languages: vec!["en".into()],
+            self_labels: vec!["nudity".into()],
+        });
         let blob = json!({ "$type": "blob", "ref": { "$link": "bafk" }, "mimeType": "image/png", "size": 3 });
         let handles = HandleMap::from([
             (MENTIONS.to_owned(), json!({ "ana.test": "did:plc:ana" })),
@@ -258,19 +267,29 @@ mod tests {
 
     #[test]
     fn names_everything_that_would_be_refused() {
-        let check = |content: &Content| validate(&super::super::limits(), content).into_iter().map(|v| v.reason).collect::<Vec<_>>();
+        let check = |content: &Content| {
+            validate(&super::super::limits(), content).into_iter().map(|v| v.reason).collect::<Vec<_>>()
+        };
         let content = |text: &str| Content { text: text.into(), ..Content::default() };
         assert_eq!(check(&content(&"x".repeat(300))), [""; 0]);
         assert_eq!(check(&content(&"x".repeat(301))), ["TEXT_TOO_LONG"]);
         assert_eq!(check(&content(&"👩‍👩‍👧‍👦".repeat(121))), ["TEXT_TOO_LARGE"]);
         let mut all = content("");
-        all.media = vec![Media { content_type: "video/mp4".into(), size_bytes: 3_000_000, ..Media::default() }; 5];
+        all.media =
+            vec![Media { content_type: "video/mp4".into(), size_bytes: 3_000_000, ..Media::default() }; 5];
         all.settings = Settings::Bluesky(BlueskySettings {
             languages: vec!["en".into(), "de".into(), "x".into(), "fr".into()],
             self_labels: vec!["spam".into()],
         });
         let reasons = check(&all);
-        for reason in ["TOO_MANY_IMAGES", "IMAGE_TYPE", "IMAGE_TOO_LARGE", "TOO_MANY_LANGUAGES", "LANGUAGE", "SELF_LABEL"] {
+        for reason in [
+            "TOO_MANY_IMAGES",
+            "IMAGE_TYPE",
+            "IMAGE_TOO_LARGE",
+            "TOO_MANY_LANGUAGES",
+            "LANGUAGE",
+            "SELF_LABEL",
+        ] {
             assert!(reasons.contains(&reason), "{reason} in {reasons:?}");
         }
     }

@@ -13,7 +13,8 @@ const PASSWORD: &str = "demo-demo-demo-demo";
 
 async fn connected(bench: &Bench) -> (Bluesky, Session) {
     let bluesky = Bluesky::new(bench.http.clone(), bench.clock.clone());
-    let connected = bluesky.login(&bench.server("bluesky"), "\u{202a}@Demo.test\u{202c} ", PASSWORD).await.unwrap();
+    let connected =
+        bluesky.login(&bench.server("bluesky"), "\u{202a}@Demo.test\u{202c} ", PASSWORD).await.unwrap();
     assert_eq!(connected.handle, "@demo.test");
     assert_eq!(connected.server, bench.server("bluesky"));
     assert!(connected.native_id.starts_with("did:") && connected.access_expires_at.is_some());
@@ -43,13 +44,19 @@ async fn posts_once_however_often_it_is_sent() {
     let id = native_id(&first).to_owned();
     let uploads = bench.requests("media_upload").await.len();
     let again = bluesky.prepare(&session, &work, &media_source(), &mut kept).await.unwrap();
-    assert_eq!((again.request_sha256, bench.requests("media_upload").await.len()), (ready.request_sha256, uploads));
+    assert_eq!(
+        (again.request_sha256, bench.requests("media_upload").await.len()),
+        (ready.request_sha256, uploads)
+    );
     let second = bluesky.send(Armed::for_tests(true, TIME), &session, &work, &again).await;
     assert_eq!(native_id(&second), id);
     let ledger = bench.ledger().await;
     assert_eq!((ledger.len(), &ledger[0]["native_id"]), (1, &json!(id)));
     assert_eq!(ledger[0]["text"], "hi @demo.test and @nobody.test, see https://example.com/ü #tag");
-    assert_eq!((&ledger[0]["media"][0]["alt"], &ledger[0]["media"][0]["size"]), (&json!("a dot"), &json!(PNG.len())));
+    assert_eq!(
+        (&ledger[0]["media"][0]["alt"], &ledger[0]["media"][0]["size"]),
+        (&json!("a dot"), &json!(PNG.len()))
+    );
     let facets = &bench.requests("publish").await[0]["body"]["record"]["facets"];
     assert_eq!(facets.as_array().unwrap().len(), 3, "{facets}");
 }
@@ -116,7 +123,8 @@ async fn an_expired_token_is_refreshed_and_a_revoked_one_is_not() {
     let expired = bluesky.send(Armed::for_tests(false, TIME), &session, &work, &ready).await;
     assert_eq!(expired.outcome, Outcome::TokenExpired);
     let tokens = bluesky.refresh(&session).await.unwrap();
-    let renewed = Session { access_token: tokens.access_token, refresh_token: tokens.refresh_token, ..session };
+    let renewed =
+        Session { access_token: tokens.access_token, refresh_token: tokens.refresh_token, ..session };
     native_id(&bluesky.send(Armed::for_tests(false, TIME), &renewed, &work, &ready).await);
     bench.fault("bluesky", "refresh", json!({ "kind": "status", "code": 502 })).await;
     assert!(matches!(bluesky.refresh(&renewed).await, Err(RefreshFault::Transient(_))));
@@ -132,7 +140,8 @@ async fn reads_counts_deletes_and_ends_the_session() {
     let (bluesky, session) = connected(&bench).await;
     let work = work(&bluesky, "count me", 0);
     let ready = ready(&bluesky, &session, &work, &mut Kept::default()).await;
-    let id = native_id(&bluesky.send(Armed::for_tests(false, TIME), &session, &work, &ready).await).to_owned();
+    let id =
+        native_id(&bluesky.send(Armed::for_tests(false, TIME), &session, &work, &ready).await).to_owned();
     let counts = json!({ "network": "bluesky", "native_id": id, "likes": 5, "reposts": 3, "replies": 1 });
     bench.control("engage", &counts).await;
     let missing = format!("at://{}/app.bsky.feed.post/3jzfcijpj2z2a", session.native_id);

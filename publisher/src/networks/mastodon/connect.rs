@@ -61,8 +61,11 @@ impl Registration {
     }
 
     pub(super) fn revocation_call(&self, token: &str) -> Call {
-        let fields =
-            [("client_id", self.client_id.as_str()), ("client_secret", self.client_secret.as_str()), ("token", token)];
+        let fields = [
+            ("client_id", self.client_id.as_str()),
+            ("client_secret", self.client_secret.as_str()),
+            ("token", token),
+        ];
         Call::post(&self.revocation, "").form(&fields)
     }
 
@@ -107,7 +110,11 @@ impl Connect for Mastodon {
                 None => self.register(ask.server, ask.redirect_uri).await?,
             };
             let authorization_url = registration.authorization_url(&ask)?;
-            Ok(Began { authorization_url, issuer: registration.issuer.clone(), registration: registration.to_text() })
+            Ok(Began {
+                authorization_url,
+                issuer: registration.issuer.clone(),
+                registration: registration.to_text(),
+            })
         }
         .boxed()
     }
@@ -127,7 +134,8 @@ impl Mastodon {
             if response.status().is_server_error() || response.status().as_u16() == 429 {
                 return Err(self.refusal(server, &response));
             }
-            let instance = json(&response).filter(|_| response.status().is_success()).as_ref().and_then(instance);
+            let instance =
+                json(&response).filter(|_| response.status().is_success()).as_ref().and_then(instance);
             if let Some(instance) = instance {
                 return Ok(instance);
             }
@@ -155,11 +163,7 @@ impl Mastodon {
 
     async fn register(&self, server: &str, redirect_uri: &str) -> Result<Registration, ConnectFault> {
         let mut registration = self.endpoints(server).await?;
-        let fields = [
-            ("client_name", "postmesh"),
-            ("redirect_uris", redirect_uri),
-            ("scopes", SCOPES),
-        ];
+        let fields = [("client_name", "postmesh"), ("redirect_uris", redirect_uri), ("scopes", SCOPES)];
         let response = self.call(server, Call::post(server, "/api/v1/apps").form(&fields)).await?;
         let body = json(&response).unwrap_or_default();
         registration.client_id = text_of(&body, "client_id").into();
@@ -175,7 +179,8 @@ impl Mastodon {
         let response = self.get(server, "/.well-known/oauth-authorization-server").await?;
         let metadata = json(&response).filter(|_| response.status().is_success());
         let or = |name: &str, path: &str| {
-            let stated = metadata.as_ref().map(|metadata| text_of(metadata, name)).filter(|stated| !stated.is_empty());
+            let stated =
+                metadata.as_ref().map(|metadata| text_of(metadata, name)).filter(|stated| !stated.is_empty());
             stated.map_or_else(|| format!("{server}{path}"), str::to_owned)
         };
         let registration = Registration {
@@ -212,7 +217,10 @@ impl Mastodon {
         match (response.status().as_u16(), text_of(&body, "error")) {
             (200, _) => {}
             (400 | 401, "invalid_client") => return Err(ConnectFault::RegistrationVoid { server: host }),
-            (400 | 401 | 403, why @ ("invalid_grant" | "invalid_scope" | "unauthorized_client" | "access_denied")) => {
+            (
+                400 | 401 | 403,
+                why @ ("invalid_grant" | "invalid_scope" | "unauthorized_client" | "access_denied"),
+            ) => {
                 return Err(ConnectFault::CodeRefused { server: host, why: why.into() });
             }
             _ => return Err(self.refusal(ask.server, &response)),
@@ -223,7 +231,8 @@ impl Mastodon {
         if !granted.is_empty() && !missing.is_empty() {
             return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
         }
-        let call = Call::get(ask.server, "/api/v1/accounts/verify_credentials", &[]).bearer(tokens.access_token.expose());
+        let call = Call::get(ask.server, "/api/v1/accounts/verify_credentials", &[])
+            .bearer(tokens.access_token.expose());
         let response = self.call(ask.server, call).await?;
         let account = json(&response).filter(|_| response.status().is_success());
         let account = account.ok_or_else(|| self.refusal(ask.server, &response))?;
@@ -272,7 +281,9 @@ fn connected(
 
 /// The tokens of an answer; some relatives end them after a while.
 pub(super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
-    let secret = |name: &str| Some(text_of(body, name)).filter(|text| !text.is_empty()).map(|text| Secret::new(text.to_owned()));
+    let secret = |name: &str| {
+        Some(text_of(body, name)).filter(|text| !text.is_empty()).map(|text| Secret::new(text.to_owned()))
+    };
     let lifetime = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
     Some(Tokens {
         access_token: secret("access_token")?,
@@ -283,7 +294,8 @@ pub(super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
 
 /// `domain` in version 2, `uri` in version 1; with the limits announced, others from the table.
 fn instance(body: &Value) -> Option<Instance> {
-    let domain = Some(text_of(body, "domain")).filter(|domain| !domain.is_empty()).unwrap_or(text_of(body, "uri"));
+    let domain =
+        Some(text_of(body, "domain")).filter(|domain| !domain.is_empty()).unwrap_or(text_of(body, "uri"));
     let domain = domain.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let is_instance = !domain.is_empty() && !text_of(body, "version").is_empty();
     let mut limits = limits();
@@ -291,14 +303,18 @@ fn instance(body: &Value) -> Option<Instance> {
     let small = |path: &str| number(path).and_then(|n| i32::try_from(n).ok());
     let set = |field: &mut i32, announced: Option<i32>| *field = announced.unwrap_or(*field);
     // `max_toot_chars` is how servers announced longer posts before Mastodon 3.4.2.
-    set(&mut limits.text_length, small("/configuration/statuses/max_characters").or(small("/max_toot_chars")));
+    set(
+        &mut limits.text_length,
+        small("/configuration/statuses/max_characters").or(small("/max_toot_chars")),
+    );
     set(&mut limits.images, small("/configuration/statuses/max_media_attachments"));
     set(&mut limits.link_length, small("/configuration/statuses/characters_reserved_per_url"));
     set(&mut limits.alt_text_length, small("/configuration/media_attachments/description_limit"));
     let set = |field: &mut i64, announced: Option<i64>| *field = announced.unwrap_or(*field);
     set(&mut limits.image_bytes, number("/configuration/media_attachments/image_size_limit"));
     set(&mut limits.image_pixels, number("/configuration/media_attachments/image_matrix_limit"));
-    let types = body.pointer("/configuration/media_attachments/supported_mime_types").and_then(Value::as_array);
+    let types =
+        body.pointer("/configuration/media_attachments/supported_mime_types").and_then(Value::as_array);
     if let Some(types) = types {
         limits.image_types.retain(|ours| types.iter().any(|theirs| theirs == ours));
     }
@@ -320,11 +336,16 @@ fn wrong_kind(server: &str) -> ConnectFault {
 
 fn moved(server: &str, response: &Response<Bytes>) -> ConnectFault {
     let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-    let target = location.and_then(|location| Url::parse(location).ok()).filter(|url| !same_origin(server, url.as_str()));
-    target.map_or_else(|| wrong_kind(server), |target| ConnectFault::Moved {
-        server: server::host(server),
-        target: target.origin().ascii_serialization(),
-    })
+    let target = location
+        .and_then(|location| Url::parse(location).ok())
+        .filter(|url| !same_origin(server, url.as_str()));
+    target.map_or_else(
+        || wrong_kind(server),
+        |target| ConnectFault::Moved {
+            server: server::host(server),
+            target: target.origin().ascii_serialization(),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -344,12 +365,20 @@ mod tests {
             },
         });
         let big = instance(&announced).unwrap();
-        assert_eq!((big.limits.text_length, big.limits.images, big.limits.alt_text_length), (11_000, 16, 3000));
+        assert_eq!(
+            (big.limits.text_length, big.limits.images, big.limits.alt_text_length),
+            (11_000, 16, 3000)
+        );
         assert_eq!((big.limits.image_bytes, big.limits.image_pixels), (1_000_000, 5));
         assert_eq!(big.limits.image_types, ["image/png"]);
         assert_eq!(big.domain, "big.example");
-        let old = instance(&json!({ "uri": "https://old.example/", "version": "3.3.0", "max_toot_chars": 1024 })).unwrap();
-        assert_eq!((old.limits.text_length, old.limits.images, old.domain.as_str()), (1024, 4, "old.example"));
+        let old =
+            instance(&json!({ "uri": "https://old.example/", "version": "3.3.0", "max_toot_chars": 1024 }))
+                .unwrap();
+        assert_eq!(
+            (old.limits.text_length, old.limits.images, old.domain.as_str()),
+            (1024, 4, "old.example")
+        );
         assert!(instance(&json!({ "name": "something else" })).is_none());
     }
 

@@ -16,7 +16,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         403,
         "Your login is currently disabled",
-        Proof::Reconnect("The server has disabled this account. Settle it with its moderators, then connect again."),
+        Proof::Reconnect(
+            "The server has disabled this account. Settle it with its moderators, then connect again.",
+        ),
     ),
     rule(
         403,
@@ -31,7 +33,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         403,
         "This action is outside the authorized scopes",
-        Proof::Reconnect("The authorization does not cover posting. Connect again and allow everything asked for."),
+        Proof::Reconnect(
+            "The authorization does not cover posting. Connect again and allow everything asked for.",
+        ),
     ),
     rule(
         403,
@@ -62,7 +66,10 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         422,
         "Validation failed:",
-        Proof::Rejected("CONTENT_REFUSED", "The server refuses this content. Change the text or the settings."),
+        Proof::Rejected(
+            "CONTENT_REFUSED",
+            "The server refuses this content. Change the text or the settings.",
+        ),
     ),
     // app/services/post_status_service.rb: validate_media!, before the status is built.
     rule(

@@ -21,7 +21,8 @@ use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 
 use super::{
-    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault, Secret, Session, Tokens,
+    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault,
+    Secret, Session, Tokens,
     limits::{Limits, Violation},
     wire::{self, Call, json, text_of},
 };
@@ -41,7 +42,13 @@ const FACTS: Facts = Facts {
     class: DeliveryClass::IdempotencyKey,
     connect: &[ConnectMethod::OAuth],
     needs_server: true,
-    capabilities: Capabilities { text_only: true, alt_text: true, threads: false, metrics: true, delete: true },
+    capabilities: Capabilities {
+        text_only: true,
+        alt_text: true,
+        threads: false,
+        metrics: true,
+        delete: true,
+    },
 };
 
 /// What a stock server accepts; each server's own figures override these when an account is connected.
@@ -101,8 +108,11 @@ impl Mastodon {
     async fn delete_once(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
         let path = format!("/api/v1/statuses/{}", read::segment(native_id));
         let call = Call::new(Method::DELETE, super::server::address(&session.server, &path, &[]));
-        let response =
-            call.bearer(session.access_token.expose()).ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call
+            .bearer(session.access_token.expose())
+            .ask(&self.http)
+            .await
+            .map_err(|e| wire::unanswered_read(&e))?;
         match response.status().as_u16() {
             200..=299 | 404 | 410 => Ok(()),
             _ => Err(self.fault(&response)),
@@ -111,10 +121,12 @@ impl Mastodon {
 
     /// Servers of this family hand out tokens without an end; some relatives add one, and a refresh token.
     async fn renew(&self, session: &Session) -> Result<Tokens, RefreshFault> {
-        let revoked = || RefreshFault::Revoked("the server ended the session; connect the account again".into());
+        let revoked =
+            || RefreshFault::Revoked("the server ended the session; connect the account again".into());
         let refresh = session.refresh_token.as_ref().ok_or_else(revoked)?;
         let registration = connect::Registration::parse(session.extra.expose()).ok_or_else(revoked)?;
-        let call = registration.token_call(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())]);
+        let call =
+            registration.token_call(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())]);
         let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::{text, validate::Check},
-    Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Outcome, Ready, Session, Violation, Work,
-    errors, json, read, text_of, wire,
+    Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Outcome, Ready, Session, Violation,
+    Work, errors, json, read, text_of, wire,
 };
 use crate::{
-    domain::content::{Media, MastodonSettings, Settings, Visibility},
+    domain::content::{MastodonSettings, Media, Settings, Visibility},
     media::Rendition,
 };
 
@@ -22,14 +22,15 @@ use crate::{
 const PROCESSING: Duration = Duration::from_secs(45);
 
 /// Uploads carry megabytes over slow lines.
-const UPLOAD: Bounds = Bounds { answer_in: Duration::from_secs(120), body: 1 << 20 };
+const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20 };
 
 /// Everything a server with these limits would refuse.
 pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
     let mut check = Check::new("Mastodon", limits);
     let settings = settings(content);
     let link = usize::try_from(limits.link_length).unwrap_or(0);
-    let length = text::length(content.text.trim(), link, true) + text::length(&settings.spoiler_text, link, true);
+    let length =
+        text::length(content.text.trim(), link, true) + text::length(&settings.spoiler_text, link, true);
     check.text(content, length, content.text.len());
     check.media(content);
     match &content.settings {
@@ -37,7 +38,8 @@ pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
         Settings::Bluesky(_) => check.foreign_settings("Bluesky"),
     }
     let language = settings.language.as_str();
-    if !language.is_empty() && !(language.len() == 2 && language.chars().all(|c| c.is_ascii_lowercase())) {
+    let is_code = language.len() == 2 && language.chars().all(|c| c.is_ascii_lowercase());
+    if !language.is_empty() && !is_code {
         let text = format!("`{language}` is not a two-letter language code of ISO 639-1, such as `en`");
         check.add("settings.mastodon.language", "LANGUAGE", text);
     }
@@ -130,14 +132,13 @@ impl Mastodon {
     ) -> Result<String, Fault> {
         let step = step(i);
         let stored = handles.stored().get(&step).cloned();
-        let (id, ready) = match stored {
-            Some(stored) => (text_of(&stored, "id").to_owned(), stored["ready"] == true),
-            None => {
-                let rendition = media.read(work.workspace_id, item.media_id).await?;
-                let (id, ready) = self.upload(session, item, &rendition).await?;
-                handles.save(&step, object!({ "id": id, "ready": ready })).await?;
-                (id, ready)
-            }
+        let (id, ready) = if let Some(stored) = stored {
+            (text_of(&stored, "id").to_owned(), stored["ready"] == true)
+        } else {
+            let rendition = media.read(work.workspace_id, item.media_id).await?;
+            let (id, ready) = self.upload(session, item, &rendition).await?;
+            handles.save(&step, object!({ "id": id, "ready": ready })).await?;
+            (id, ready)
         };
         if !ready {
             self.wait_until_processed(session, &id).await?;
@@ -147,9 +148,16 @@ impl Mastodon {
     }
 
     /// 200: ready; 202: still being processed.
-    async fn upload(&self, session: &Session, item: &Media, rendition: &Rendition) -> Result<(String, bool), Fault> {
+    async fn upload(
+        &self,
+        session: &Session,
+        item: &Media,
+        rendition: &Rendition,
+    ) -> Result<(String, bool), Fault> {
         let (content_type, form) = multipart(rendition, &item.alt_text);
-        let call = Call::post(&session.server, "/api/v2/media").bearer(session.access_token.expose()).body(&content_type, form);
+        let call = Call::post(&session.server, "/api/v2/media")
+            .bearer(session.access_token.expose())
+            .body(&content_type, form);
         let response = call.ask(&self.http.bounded(UPLOAD)).await.map_err(|e| wire::unanswered_read(&e))?;
         if response.status().as_u16() == 413 {
             let (code, message) = errors::UPLOAD_TOO_LARGE;
@@ -173,7 +181,9 @@ impl Mastodon {
         let mut pause = Duration::from_millis(250);
         let mut waited = Duration::ZERO;
         loop {
-            let response = self.ask(Call::get(&session.server, &path, &[]).bearer(session.access_token.expose())).await?;
+            let response = self
+                .ask(Call::get(&session.server, &path, &[]).bearer(session.access_token.expose()))
+                .await?;
             if response.status().as_u16() == 200 {
                 return Ok(());
             }
@@ -210,7 +220,10 @@ fn multipart(rendition: &Rendition, alt_text: &str) -> (String, Bytes) {
     let mut form = BytesMut::with_capacity(rendition.bytes.len() + alt_text.len() + 512);
     if !alt_text.is_empty() {
         form.put_slice(
-            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"description\"\r\n\r\n{alt_text}\r\n").as_bytes(),
+            format!(
+                "--{boundary}\r\ncontent-disposition: form-data; name=\"description\"\r\n\r\n{alt_text}\r\n"
+            )
+            .as_bytes(),
         );
     }
     form.put_slice(
@@ -266,16 +279,26 @@ mod tests {
     fn accepts_only_an_answer_that_holds_a_post() {
         let post = object!({ "id": "103", "uri": "https://m.example/users/ana/statuses/103", "url": "https://m.example/@ana/103" });
         let accepted = answer(&response(200, &post), 0, false, 0);
-        assert_eq!(accepted.outcome, Outcome::Accepted { native_id: "103".into(), url: "https://m.example/@ana/103".into() });
+        assert_eq!(
+            accepted.outcome,
+            Outcome::Accepted { native_id: "103".into(), url: "https://m.example/@ana/103".into() }
+        );
         assert_eq!(accepted.wire.http_status, Some(200));
-        for strange in [object!({}), object!({ "id": 5 }), object!({ "id": "5", "scheduled_at": "2030" }), object!("hi")] {
-            assert!(matches!(answer(&response(200, &strange), 0, false, 0).outcome, Outcome::Ambiguous { .. }));
+        for strange in
+            [object!({}), object!({ "id": 5 }), object!({ "id": "5", "scheduled_at": "2030" }), object!("hi")]
+        {
+            assert!(matches!(
+                answer(&response(200, &strange), 0, false, 0).outcome,
+                Outcome::Ambiguous { .. }
+            ));
         }
     }
 
     #[test]
     fn only_listed_refusals_prove_anything() {
-        assert!(matches!(outcome(422, "Validation failed: Text character limit of 500 exceeded", false), Outcome::Rejected { code, .. } if code == "TEXT_TOO_LONG"));
+        assert!(
+            matches!(outcome(422, "Validation failed: Text character limit of 500 exceeded", false), Outcome::Rejected { code, .. } if code == "TEXT_TOO_LONG")
+        );
         assert!(matches!(outcome(401, "The access token was revoked", false), Outcome::Reconnect { .. }));
         assert!(matches!(outcome(429, "Too many requests", false), Outcome::Transient { .. }));
         for (status, text) in [
@@ -297,21 +320,28 @@ mod tests {
     #[test]
     fn missing_uploads_are_made_again_only_before_anything_may_be_visible() {
         let text = "Media 1, 2 not found or already attached to another post";
-        assert!(matches!(outcome(422, text, false), Outcome::Stale { steps, .. } if steps == ["media.0", "media.1"]));
+        assert!(
+            matches!(outcome(422, text, false), Outcome::Stale { steps, .. } if steps == ["media.0", "media.1"])
+        );
         assert!(matches!(outcome(422, text, true), Outcome::Ambiguous { .. }));
     }
 
     #[test]
     fn counts_like_the_server() {
         let limits = super::super::limits();
-        let check = |content: &Content| validate(&limits, content).into_iter().map(|v| v.reason).collect::<Vec<_>>();
+        let check =
+            |content: &Content| validate(&limits, content).into_iter().map(|v| v.reason).collect::<Vec<_>>();
         assert_eq!(check(&content(&"x".repeat(500))), [""; 0]);
         assert_eq!(check(&content(&"x".repeat(501))), ["TEXT_TOO_LONG"]);
         let link = format!("{} https://example.com/{}", "x".repeat(476), "y".repeat(300));
         assert_eq!(check(&content(&link)), [""; 0]);
         assert_eq!(check(&content(" \n")), ["EMPTY"]);
         let mut warned = content(&"x".repeat(495));
-        let settings = MastodonSettings { spoiler_text: "123456".into(), language: "english".into(), ..Default::default() };
+        let settings = MastodonSettings {
+            spoiler_text: "123456".into(),
+            language: "english".into(),
+            ..Default::default()
+        };
         warned.settings = Settings::Mastodon(settings);
         assert_eq!(check(&warned), ["TEXT_TOO_LONG", "LANGUAGE"]);
         let text = &validate(&limits, &content(&"x".repeat(501)))[0].description;
@@ -326,7 +356,9 @@ mod tests {
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let text = String::from_utf8_lossy(&form);
         assert_eq!(text.matches(boundary).count(), 3);
-        assert!(text.contains("name=\"description\"\r\n\r\na ü\r\n") && text.contains("filename=\"picture.png\""));
+        assert!(
+            text.contains("name=\"description\"\r\n\r\na ü\r\n") && text.contains("filename=\"picture.png\"")
+        );
         assert_eq!(multipart(&rendition, "a ü").1, form);
     }
 }

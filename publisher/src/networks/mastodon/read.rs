@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    super::text::shorten_mentions, AttemptFacts, Call, Fault, Found, Mastodon, PostMetrics, Session, Work, json,
-    publish::settings, text_of,
+    super::text::shorten_mentions, AttemptFacts, Call, Fault, Found, Mastodon, PostMetrics, Session, Work,
+    json, publish::settings, text_of,
 };
 
 /// Posts asked for at once; the server's own maximum.
@@ -74,7 +74,8 @@ impl Mastodon {
             Ok(found) => match found.as_slice() {
                 [] => Found::Absent,
                 [one] => {
-                    let evidence = format!("the account's own posts hold it, created at {} ms", one.created_at);
+                    let evidence =
+                        format!("the account's own posts hold it, created at {} ms", one.created_at);
                     Found::Live { native_id: one.id.clone(), url: one.url.clone(), evidence }
                 }
                 several => Found::Unsure { why: format!("{} posts of the account match", several.len()) },
@@ -83,7 +84,12 @@ impl Mastodon {
         }
     }
 
-    async fn matches(&self, session: &Session, work: &Work, attempt: &AttemptFacts) -> Result<Vec<Seen>, Fault> {
+    async fn matches(
+        &self,
+        session: &Session,
+        work: &Work,
+        attempt: &AttemptFacts,
+    ) -> Result<Vec<Seen>, Fault> {
         let since = attempt.first_armed_at - SKEW;
         let path = format!("/api/v1/accounts/{}/statuses", segment(&session.native_id));
         let mut max_id: Option<String> = None;
@@ -131,7 +137,11 @@ impl Mastodon {
     }
 
     /// Counts, post by post: reading several at once exists only since Mastodon 4.3.
-    pub(super) async fn counts(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
+    pub(super) async fn counts(
+        &self,
+        session: &Session,
+        native_ids: &[String],
+    ) -> Result<Vec<PostMetrics>, Fault> {
         let mut counts = Vec::with_capacity(native_ids.len());
         for native_id in native_ids {
             let path = format!("/api/v1/statuses/{}", segment(native_id));
@@ -210,15 +220,12 @@ fn unescape(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         plain.push_str(&rest[..at]);
         let entity = rest[at..].find(';').filter(|end| *end <= 10).map(|end| &rest[at + 1..at + end]);
-        match entity.and_then(|entity| character(entity).map(|c| (c, entity.len()))) {
-            Some((c, len)) => {
-                plain.push(c);
-                rest = &rest[at + len + 2..];
-            }
-            None => {
-                plain.push('&');
-                rest = &rest[at + 1..];
-            }
+        if let Some((c, len)) = entity.and_then(|entity| character(entity).map(|c| (c, entity.len()))) {
+            plain.push(c);
+            rest = &rest[at + len + 2..];
+        } else {
+            plain.push('&');
+            rest = &rest[at + 1..];
         }
     }
     plain.push_str(rest);
@@ -250,7 +257,8 @@ mod tests {
 
     fn work(text: &str, media: usize) -> Work {
         let id = uuid::Uuid::nil();
-        let content = Content { text: text.into(), media: vec![Media::default(); media], ..Content::default() };
+        let content =
+            Content { text: text.into(), media: vec![Media::default(); media], ..Content::default() };
         Work {
             target_id: id,
             post_id: id,
@@ -279,7 +287,10 @@ mod tests {
         assert_eq!(fit(&work(text, 0), &seen(html, 0)), Fit::Yes);
         assert_eq!(fit(&work(text, 1), &seen(html, 0)), Fit::No);
         assert_eq!(fit(&work("other", 0), &seen(html, 0)), Fit::No);
-        assert_eq!(fit(&work("**bold** move", 0), &seen("<p><strong>bold</strong> move</p>", 0)), Fit::Perhaps);
+        assert_eq!(
+            fit(&work("**bold** move", 0), &seen("<p><strong>bold</strong> move</p>", 0)),
+            Fit::Perhaps
+        );
     }
 
     #[test]
@@ -290,7 +301,9 @@ mod tests {
 
     #[test]
     fn strange_html_neither_panics_nor_loses_text() {
-        for (html, text) in [("a & b", "a & b"), ("&#x1F600;&bogus;&#99999999;", "😀&bogus;&#99999999;"), ("a <b", "a ")] {
+        for (html, text) in
+            [("a & b", "a & b"), ("&#x1F600;&bogus;&#99999999;", "😀&bogus;&#99999999;"), ("a <b", "a ")]
+        {
             assert_eq!(plain_text(html), text);
         }
     }

@@ -16,7 +16,13 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 async fn connected(bench: &Bench) -> (Mastodon, Session) {
     let mastodon = Mastodon::new(bench.http.clone(), bench.clock.clone());
     let server = bench.server("mastodon");
-    let ask = Begin { server: &server, redirect_uri: REDIRECT, state: "s", challenge: CHALLENGE, registration: None };
+    let ask = Begin {
+        server: &server,
+        redirect_uri: REDIRECT,
+        state: "s",
+        challenge: CHALLENGE,
+        registration: None,
+    };
     let began = mastodon.begin(ask).await.unwrap();
     let back = bench.press(&began.authorization_url, "authorize").await;
     assert_eq!(back["state"], "s");
@@ -58,13 +64,19 @@ async fn posts_text_and_picture_once_however_often_it_is_sent() {
     assert!(first.wire.request_id.is_some());
     let uploads = bench.requests("media_upload").await.len();
     let again = mastodon.prepare(&session, &work, &media_source(), &mut kept).await.unwrap();
-    assert_eq!((again.request_sha256, bench.requests("media_upload").await.len()), (ready.request_sha256, uploads));
+    assert_eq!(
+        (again.request_sha256, bench.requests("media_upload").await.len()),
+        (ready.request_sha256, uploads)
+    );
     let second = mastodon.send(Armed::for_tests(true, TIME), &session, &work, &again).await;
     assert_eq!(native_id(&second), id);
     let ledger = bench.ledger().await;
     assert_eq!(ledger.len(), 1);
     assert_eq!(ledger[0]["text"], "hello https://example.com/ #tag 👋");
-    assert_eq!((&ledger[0]["media"][0]["alt"], &ledger[0]["media"][0]["size"]), (&json!("a dot"), &json!(PNG.len())));
+    assert_eq!(
+        (&ledger[0]["media"][0]["alt"], &ledger[0]["media"][0]["size"]),
+        (&json!("a dot"), &json!(PNG.len()))
+    );
 }
 
 #[tokio::test]
@@ -155,7 +167,10 @@ async fn each_refusal_says_what_to_do() {
     bench.control("script", &json!({ "network": "mastodon", "fault": { "kind": "revoke_tokens" } })).await;
     let revoked = send().await.outcome;
     assert!(matches!(revoked, Outcome::Reconnect { .. }), "{revoked:?}");
-    let late = mastodon.send(Armed::for_tests(false, std::time::Duration::ZERO), &session, &work, &ready).await.outcome;
+    let late = mastodon
+        .send(Armed::for_tests(false, std::time::Duration::ZERO), &session, &work, &ready)
+        .await
+        .outcome;
     assert!(matches!(late, Outcome::NotSent { .. }), "{late:?}");
     assert_eq!(bench.ledger().await.len(), 0);
     bench.stop().await;
@@ -169,7 +184,8 @@ async fn reads_counts_deletes_and_revokes() {
     let (mastodon, session) = connected(&bench).await;
     let work = work(&mastodon, "count me", 0);
     let ready = ready(&mastodon, &session, &work).await;
-    let id = native_id(&mastodon.send(Armed::for_tests(false, TIME), &session, &work, &ready).await).to_owned();
+    let id =
+        native_id(&mastodon.send(Armed::for_tests(false, TIME), &session, &work, &ready).await).to_owned();
     let counts = json!({ "network": "mastodon", "native_id": id, "likes": 5, "reposts": 3, "replies": 1 });
     bench.control("engage", &counts).await;
     let metrics = mastodon.metrics(&session, &[id.clone(), "1".into()]).await.unwrap();
@@ -190,7 +206,13 @@ async fn says_what_is_wrong_with_a_server() {
     let bench = Bench::new().await;
     let mastodon = Mastodon::new(bench.http.clone(), bench.clock.clone());
     let begin = async |server: String| {
-        let ask = Begin { server: &server, redirect_uri: REDIRECT, state: "s", challenge: CHALLENGE, registration: None };
+        let ask = Begin {
+            server: &server,
+            redirect_uri: REDIRECT,
+            state: "s",
+            challenge: CHALLENGE,
+            registration: None,
+        };
         mastodon.begin(ask).await.unwrap_err()
     };
     let wrong = begin(bench.server("bluesky")).await;
