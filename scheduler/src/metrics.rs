@@ -18,6 +18,8 @@ pub const CONTRADICTIONS: &str = "postmesh_scheduler_contradictions_total";
 pub const TAILING: &str = "postmesh_scheduler_tailing";
 /// Open watch streams.
 pub const WATCHERS: &str = "postmesh_scheduler_watchers";
+/// Targets a minute past their due time that still wait here; anything but 0 needs a look at the publisher.
+pub const STUCK: &str = "postmesh_scheduler_stuck_targets";
 /// Actors that were started again; label `actor`.
 pub const RESTARTS: &str = "postmesh_scheduler_actor_restarts_total";
 
@@ -35,5 +37,6 @@ pub fn describe() {
     describe_counter!(CONTRADICTIONS, "facts that contradicted a final state");
     describe_gauge!(TAILING, "1 while the publisher's event stream is open");
     describe_gauge!(WATCHERS, "open watch streams");
+    describe_gauge!(STUCK, "targets a minute past their due time that still wait here");
     describe_counter!(RESTARTS, "actors started again after they ended");
 }

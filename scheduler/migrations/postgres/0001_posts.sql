@@ -50,6 +50,8 @@ create table targets (
 create index targets_of_post on targets (post_id, position);
 create index targets_by_account on targets (account_id, post_id);
 create index targets_by_wake on targets (wake_at) where wake_at is not null;
+-- For the count of those that should have gone long ago.
+create index targets_waiting_by_due on targets (due_at) where wake_at is not null;
 
 -- First answers, for repeated request ids.
 create table requests (

@@ -136,16 +136,4 @@ fn pause(failures: u32, most: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_stay_within_their_bounds() {
-        for failures in 0..40 {
-            let most = Duration::from_secs(5);
-            let full = Duration::from_millis(100).saturating_mul(1 << failures.min(12)).min(most);
-            let got = pause(failures, most);
-            assert!(got >= full / 2 && got <= full, "{failures}: {got:?}");
-        }
-    }
-}
+mod tests;

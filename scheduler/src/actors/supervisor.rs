@@ -9,7 +9,7 @@ use super::{Room, clock, lane, pause, results, sweeper};
 use crate::metrics;
 
 /// An actor that has run this long before it ended is started again as if it had never failed.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) struct SchedulerSupervisor;

@@ -1,4 +1,5 @@
-//! Sets the holds of posts with the media library right, and forgets answers whose request ids are too old.
+//! Sets the holds of posts with the media library right, forgets answers whose request ids are too old, and counts
+//! what is stuck.
 
 use std::time::Duration;
 
@@ -6,11 +7,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
 use super::{Room, beside};
-use crate::{domain::Post, error::Error, neighbours};
+use crate::{domain::Post, error::Error, metrics, neighbours};
 
 const CHECKS: usize = 100;
+/// A target that waits here this long after it was due is stuck.
+const STUCK_AFTER_MS: i64 = 60_000;
 /// Old answers are forgotten this often.
-const FORGET_PERIOD: Duration = Duration::from_secs(600);
+const FORGET_PERIOD: Duration = Duration::from_mins(10);
 
 pub(super) struct Sweeper;
 
@@ -84,6 +87,7 @@ impl State {
 
 async fn sweep(room: &Room, forget: bool) -> Result<(), Error> {
     let now = room.now();
+    ::metrics::gauge!(metrics::STUCK).set(room.store.stuck(now - STUCK_AFTER_MS).await? as f64);
     if forget {
         room.store.forget_requests(now - room.config.request_memory_ms).await?;
     }

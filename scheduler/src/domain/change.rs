@@ -154,8 +154,7 @@ fn allowed(post: &Post, change: &Change, verdicts: &Verdicts) -> Result<(), Refu
     let any = |stance: Stance| post.targets.iter().any(|target| target.stance() == stance);
     let sent = any(Stance::Busy) || any(Stance::Out) || post.targets.iter().any(|target| too_late(&target));
     match change {
-        Change::Edit(_) if sent => Err(Refusal::AlreadySent),
-        Change::Schedule { .. } if sent => Err(Refusal::AlreadySent),
+        Change::Edit(_) | Change::Schedule { .. } if sent => Err(Refusal::AlreadySent),
         Change::Schedule { .. } if !post.targets.iter().any(can_be_planned) => {
             Err(Refusal::NothingToSchedule)
         }

@@ -83,13 +83,16 @@ impl Posts {
             return Err(Error::PostNotFound(*missing));
         }
         let (sender, receiver) = mpsc::channel(BUFFER);
-        let mut watcher = Watcher {
-            posts: self.clone(),
-            workspace_id: me.workspace_id,
-            wakes,
-            sender,
-            sent: HashMap::new(),
-        };
+        // The first look begins at the floor, below which all is settled; what is above it already is no news.
+        let mut after = (bounds.floor, Uuid::nil());
+        let mut sent = HashMap::new();
+        while post_ids.is_empty() && sent.len() < MAX_REMEMBERED {
+            let page = self.store.changed_posts(me.workspace_id, after, bounds, BATCH).await?;
+            let Some((id, number)) = page.last() else { break };
+            after = (*number, *id);
+            sent.extend(page);
+        }
+        let mut watcher = Watcher { posts: self.clone(), workspace_id: me.workspace_id, wakes, sender, sent };
         self.deps.lifecycle.spawn(async move {
             ::metrics::gauge!(metrics::WATCHERS).increment(1.0);
             let ended = if post_ids.is_empty() {

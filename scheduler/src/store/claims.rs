@@ -106,6 +106,17 @@ impl Store {
         Ok(Wakes { due: first.is_some_and(|at| at <= now), next })
     }
 
+    /// Targets that should have been handed over, or taken back, before a moment, and still wait here.
+    pub async fn stuck(&self, due_before: i64) -> Result<i64, Error> {
+        let count: Result<i64, sqlx::Error> = read!(self.db, c =>
+            sqlx::query_scalar("select count(*) from targets where wake_at is not null and due_at < $1")
+                .bind(due_before)
+                .fetch_one(&mut *c)
+                .await
+        );
+        Ok(count?)
+    }
+
     /// Takes what is due, at most `limit` targets, until `lease_until`: nobody else takes them before, and if the
     /// claimer dies they come up again then. What was due before `missed_before` and never offered is left out.
     pub async fn claim_due(

@@ -10,7 +10,7 @@ use super::{
     Store,
     changes::CHECK_HOLD,
     id_list, json, next_change,
-    rows::{LOCK_TARGETS_POSTGRES, TARGETS_OF_SQLITE, TargetRow, by_post, target_json},
+    rows::{PROGRESS_POSTGRES, PROGRESS_SQLITE, ProgressJson, TargetRow, by_post},
 };
 use crate::{
     domain::{Fact, PostState, target::Learned},
@@ -95,7 +95,7 @@ impl Store {
         let sqlite = self.db.is_sqlite();
         let read_cursor = self.dialect(CURSOR_SQLITE, CURSOR_POSTGRES);
         let lock_posts = self.dialect(LOCK_POSTS_SQLITE, LOCK_POSTS_POSTGRES);
-        let targets_of = self.dialect(TARGETS_OF_SQLITE, LOCK_TARGETS_POSTGRES);
+        let progress = self.dialect(PROGRESS_SQLITE, PROGRESS_POSTGRES);
         let learn_targets = self.dialect(LEARN_TARGETS_SQLITE, LEARN_TARGETS_POSTGRES);
         let learn_posts = self.dialect(LEARN_POSTS_SQLITE, LEARN_POSTS_POSTGRES);
         write!(self.db, tx => {
@@ -113,7 +113,7 @@ impl Store {
             let touched = id_list(facts.iter().map(|(_, fact)| &fact.target_id));
             let locked: Vec<LockedPost> = sqlx::query_as(lock_posts).bind(touched).fetch_all(&mut *tx).await?;
             let ids = id_list(locked.iter().map(|post| &post.id));
-            let rows: Vec<TargetRow> = sqlx::query_as(targets_of).bind(ids).fetch_all(&mut *tx).await?;
+            let rows: Vec<TargetRow> = sqlx::query_as(progress).bind(ids).fetch_all(&mut *tx).await?;
             let mut targets = by_post(rows)?;
 
             let mut learnt = Learnt::default();
@@ -139,7 +139,7 @@ impl Store {
 
             let rows: Vec<_> = changed
                 .iter()
-                .flat_map(|(post_id, places)| places.iter().map(|at| target_json(*post_id, *at, &targets[post_id][*at])))
+                .flat_map(|(post_id, places)| places.iter().map(|at| ProgressJson::from(&targets[post_id][*at])))
                 .collect();
             learnt.changed = rows.len();
             let rows = json(&rows);

@@ -47,6 +47,29 @@ pub(super) const LOCK_TARGETS_POSTGRES: &str = concat!(
      order by t.post_id, t.position for update of t"
 );
 
+/// The columns of [`TargetRow`] that facts are about; content is left out, for it may be long.
+macro_rules! progress_columns {
+    ($empty:literal) => {
+        concat!(
+            "select t.id, t.post_id, t.account_id, '' as network, '' as handle, null as text, ",
+            $empty,
+            " as settings, t.state, t.revision, t.due_at, t.offered_at, t.wake_at, t.recall, t.native_id, t.url, \
+             t.problem_reason, t.problem_message, t.published_at from targets t "
+        )
+    };
+}
+/// How far all targets of the posts in the JSON list `$1` are.
+pub(super) const PROGRESS_SQLITE: &str = concat!(
+    progress_columns!("x''"),
+    "where t.post_id in (select unhex(value) from json_each($1)) order by t.post_id, t.position"
+);
+/// The same, locked against claims.
+pub(super) const PROGRESS_POSTGRES: &str = concat!(
+    progress_columns!("''::bytea"),
+    "where t.post_id = any (select value::uuid from json_array_elements_text($1::json) as value) \
+     order by t.post_id, t.position for update of t"
+);
+
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct PostRow {
     pub(super) id: Uuid,
@@ -169,8 +192,7 @@ pub(super) fn targets_json(post: &Post) -> String {
     )
 }
 
-/// One target, for `save_targets` and `learn_targets`.
-pub(super) fn target_json(post_id: Uuid, position: usize, target: &Target) -> TargetJson<'_> {
+fn target_json(post_id: Uuid, position: usize, target: &Target) -> TargetJson<'_> {
     TargetJson {
         id: target.id.simple().to_string(),
         post_id: post_id.simple().to_string(),
@@ -191,6 +213,36 @@ pub(super) fn target_json(post_id: Uuid, position: usize, target: &Target) -> Ta
         problem_reason: target.problem.as_ref().map(|problem| problem.reason.as_str()),
         problem_message: target.problem.as_ref().map(|problem| problem.message.as_str()),
         published_at: target.published_at,
+    }
+}
+
+/// What facts change about a target, as `learn_targets` takes it.
+#[derive(Serialize)]
+pub(super) struct ProgressJson<'a> {
+    id: String,
+    state: &'static str,
+    wake_at: Option<i64>,
+    recall: Option<&'static str>,
+    native_id: &'a str,
+    url: &'a str,
+    problem_reason: Option<&'a str>,
+    problem_message: Option<&'a str>,
+    published_at: Option<i64>,
+}
+
+impl<'a> From<&'a Target> for ProgressJson<'a> {
+    fn from(target: &'a Target) -> Self {
+        Self {
+            id: target.id.simple().to_string(),
+            state: target.state.as_str(),
+            wake_at: target.wake_at,
+            recall: target.recall.map(RecallIntent::as_str),
+            native_id: &target.native_id,
+            url: &target.url,
+            problem_reason: target.problem.as_ref().map(|problem| problem.reason.as_str()),
+            problem_message: target.problem.as_ref().map(|problem| problem.message.as_str()),
+            published_at: target.published_at,
+        }
     }
 }
 

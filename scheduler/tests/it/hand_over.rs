@@ -92,8 +92,8 @@ async fn an_absent_publisher_gets_everything_when_it_is_back() {
         }
         world.publisher.0.send_modify(|publisher| publisher.down = true);
         world.clock.advance(MINUTE);
-        // A claim with the batch in a lane: the row's next look is the end of its lease.
-        world.store.cursor().await.unwrap();
+        world.publisher_until(|publisher| publisher.refused > 1).await;
+        assert_eq!(world.get(&posts[0].id).await.targets[0].state(), TargetState::Scheduled);
         world.publisher.0.send_modify(|publisher| publisher.down = false);
         for post in &posts {
             world.post_in(&post.id, TargetState::HandedOver).await;
@@ -257,7 +257,6 @@ async fn ten_thousand_due_at_one_instant_leave_quickly_and_once() {
         world.clock.advance(MINUTE);
         world.publisher_until(|publisher| publisher.delivered.len() >= 10_000).await;
         let took = began.elapsed();
-        eprintln!("took {took:?}");
         for post in &posts {
             world.post_in(&post.id, TargetState::HandedOver).await;
         }

@@ -1,5 +1,7 @@
 //! The scheduler over the real server stack, on SQLite and PostgreSQL. The publisher and the media library are stood
 //! in for by small servers of their contracts.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+#![expect(clippy::default_trait_access, reason = "an empty request is an empty request, whatever its name")]
 
 mod cancel;
 mod change;

@@ -13,8 +13,7 @@ use postmesh_proto::{
     media::v1::{self as media, media_service_server::MediaService},
     publisher::v1::{self as publisher, delivery_service_server::DeliveryService},
 };
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 /// What the publisher knows.
@@ -26,6 +25,8 @@ pub(crate) struct PublisherState {
     pub(crate) accounts: HashMap<(String, String), publisher::Account>,
     /// Hand-overs in the order they arrived, repeats included.
     pub(crate) delivered: Vec<publisher::Delivery>,
+    /// Calls of Deliver that were refused because it is down.
+    pub(crate) refused: usize,
     /// Calls of Deliver.
     pub(crate) calls: usize,
     /// Recalled targets by the highest revision.
@@ -68,6 +69,9 @@ impl DeliveryService for Publisher {
         &self,
         request: Request<publisher::DeliverRequest>,
     ) -> Result<Response<publisher::DeliverResponse>, Status> {
+        if self.0.borrow().down {
+            self.0.send_modify(|state| state.refused += 1);
+        }
         self.check()?;
         let deliveries = request.into_inner().deliveries;
         if deliveries.len() > 500 {
@@ -188,31 +192,26 @@ impl DeliveryService for Publisher {
         request: Request<publisher::TailEventsRequest>,
     ) -> Result<Response<Tail>, Status> {
         self.check()?;
-        let mut sent = 0;
         let after = request.into_inner().after_sequence;
         self.0.send_modify(|state| state.tails.push(after));
-        let mut changes = self.0.subscribe();
+        let changes = self.0.subscribe();
         let cut = changes.borrow().cut;
-        let (sender, receiver) = mpsc::channel(4);
-        tokio::task::spawn(async move {
-            loop {
-                let (events, over) = {
-                    let state = changes.borrow_and_update();
-                    let events: Vec<_> =
-                        state.events[sent..].iter().filter(|event| event.sequence > after).cloned().collect();
-                    sent = state.events.len();
-                    (events, state.cut != cut || state.down)
-                };
-                if over || sender.send(Ok(publisher::TailEventsResponse { events })).await.is_err() {
-                    return;
+        let stream =
+            futures::stream::unfold((changes, 0, true), move |(mut changes, mut sent, first)| async move {
+                if !first {
+                    changes.changed().await.ok()?;
                 }
-                tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return },
-                    () = sender.closed() => return,
+                let state = changes.borrow_and_update();
+                if state.cut != cut || state.down {
+                    return None;
                 }
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+                let events: Vec<_> =
+                    state.events[sent..].iter().filter(|event| event.sequence > after).cloned().collect();
+                sent = state.events.len();
+                drop(state);
+                Some((Ok(publisher::TailEventsResponse { events }), (changes, sent, false)))
+            });
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn read_metrics(

@@ -183,6 +183,7 @@ async fn leaves_what_is_too_late_to_be_missed_unless_it_was_offered() {
         let claimed = store.claim_due(late, late + 1, NOW + 1, 10).await.unwrap();
         assert_eq!(claimed.offers[0].post_id, offered.id);
         assert_eq!(claimed.taken, 1);
+        assert_eq!((store.stuck(NOW).await.unwrap(), store.stuck(late).await.unwrap()), (0, 2));
         let missed = store.overdue(late, NOW + 1, 10).await.unwrap();
         assert_eq!(missed.len(), 1);
         assert_eq!(missed[0].target_id, fresh.targets[0].id);
@@ -365,6 +366,7 @@ async fn holds_are_checked_around_every_change_of_media() {
 #[tokio::test]
 async fn changes_are_numbered_so_that_none_is_overlooked() {
     each_database(MIGRATIONS, |db| async {
+        let sqlite = db.is_sqlite();
         let store = Store::new(db);
         let before = store.bounds().await.unwrap();
         let one = stored(&store, 1, None).await;
@@ -375,7 +377,10 @@ async fn changes_are_numbered_so_that_none_is_overlooked() {
         let mut expected = vec![one.workspace_id, two.workspace_id];
         expected.sort_unstable();
         assert_eq!(changed, expected);
-        assert_eq!(store.changed_workspaces(after.floor, after).await.unwrap(), Vec::<Uuid>::new());
+        if sqlite {
+            // On PostgreSQL the floor waits for every transaction of the server, so some may come twice.
+            assert_eq!(store.changed_workspaces(after.floor, after).await.unwrap(), Vec::<Uuid>::new());
+        }
         let start = (before.floor, Uuid::nil());
         let posts = store.changed_posts(one.workspace_id, start, after, 10).await.unwrap();
         assert_eq!(posts.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [one.id]);
@@ -404,7 +409,7 @@ async fn a_change_that_commits_late_is_still_found() {
     let quick = stored(&store, 1, None).await;
     let look = store.bounds().await.unwrap();
     let seen = store.changed_workspaces(look.floor, look).await.unwrap();
-    assert_eq!(seen, [quick.workspace_id]);
+    assert!(seen.contains(&quick.workspace_id));
     transaction.commit().await.unwrap();
     let next = store.bounds().await.unwrap();
     let seen = store.changed_workspaces(look.floor, next).await.unwrap();
