@@ -316,6 +316,55 @@ async fn errors_name_the_field_and_the_next_step() {
 }
 
 #[tokio::test]
+async fn hostile_servers_are_refused_and_nothing_here_is_dialled() {
+    let (db, _folder) = postmesh_kit::testing::sqlite(MIGRATIONS).await;
+    let mesh = Mesh::new(db).await;
+    let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let port = canary.local_addr().unwrap().port();
+    for server in [
+        "http://127.0.0.1:PORT",
+        "https://127.0.0.1:PORT",
+        "https://2130706433:PORT",
+        "https://0x7f000001:PORT",
+        "https://0177.0.0.1:PORT",
+        "https://127.1:PORT",
+        "https://[::ffff:127.0.0.1]:PORT",
+        "https://[::1]:PORT",
+        "https://0.0.0.0:PORT",
+        "https://localhost:PORT",
+        "localhost:PORT",
+        "127.0.0.1:PORT",
+        "user@127.0.0.1:PORT",
+        "https://user:pw@127.0.0.1:PORT",
+        "https://①②⑦.0.0.1:PORT",
+        "https://127。0。0。1:PORT",
+        "https://169.254.169.254",
+        "https://[64:ff9b::7f00:1]",
+        "https://[fd00::1]",
+        "https://100.64.0.1",
+        "https://metadata.google.internal",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:PORT/_x",
+        "https://mastodon.example:PORT",
+    ] {
+        let server = server.replace("PORT", &port.to_string());
+        let refused = mesh.begin(&server, "").await.unwrap_err();
+        assert_eq!(bad_fields(&refused), ["server"], "{server}");
+        let ask = ConnectWithPasswordRequest {
+            network: "bluesky".into(),
+            server: server.clone(),
+            identifier: "demo.test".into(),
+            password: PASSWORD.into(),
+            request_id: String::new(),
+        };
+        let refused = mesh.accounts().connect_with_password(mesh.mine(ask)).await.unwrap_err();
+        assert_eq!(bad_fields(&refused), ["server"], "{server}");
+    }
+    assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody has called");
+}
+
+#[tokio::test]
 async fn lists_in_pages_and_shows_no_other_workspace() {
     each_database(MIGRATIONS, |db| async move {
         let mesh = Mesh::new(db).await;

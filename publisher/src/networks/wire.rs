@@ -124,6 +124,13 @@ pub(super) struct Rule {
     proof: Proof,
 }
 
+impl Rule {
+    /// Whether it speaks about such an answer.
+    pub(super) fn fits(&self, status: u16, text: &str) -> bool {
+        self.status == status && text.starts_with(self.text)
+    }
+}
+
 /// A line of an error table.
 pub(super) const fn rule(status: u16, text: &'static str, proof: Proof) -> Rule {
     Rule { status, text, proof }
@@ -131,8 +138,7 @@ pub(super) const fn rule(status: u16, text: &'static str, proof: Proof) -> Rule 
 
 /// The first line that fits; none means that the answer proves nothing.
 pub(super) fn judge(rules: &[Rule], status: StatusCode, text: &str) -> Option<Proof> {
-    let fits = |rule: &&Rule| rule.status == status.as_u16() && text.starts_with(rule.text);
-    rules.iter().find(fits).map(|rule| rule.proof)
+    rules.iter().find(|rule| rule.fits(status.as_u16(), text)).map(|rule| rule.proof)
 }
 
 /// What a visible send without an answer proved.

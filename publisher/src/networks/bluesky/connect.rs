@@ -2,6 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use futures::future::{BoxFuture, FutureExt};
+use postmesh_kit::http::Refusal;
 use serde_json::{Value, json as object};
 
 use super::{
@@ -71,6 +72,7 @@ impl Bluesky {
         let tokens = tokens(&session).filter(|_| did.starts_with("did:"));
         let tokens = tokens.ok_or(ConnectFault::WrongKind { server: host, network: "Bluesky" })?;
         let home = pds(&session).unwrap_or_else(|| server.to_owned());
+        self.require_allowed(&home)?;
         let profile = self.profile(&home, &did, tokens.access_token.expose()).await;
         let handle = text_of(&session, "handle");
         Ok(Connected {
@@ -86,6 +88,14 @@ impl Bluesky {
             access_expires_at: tokens.access_expires_at,
             extra: Secret::default(),
         })
+    }
+
+    /// The server answered for another one: that one must keep the rules too, now and at every call.
+    fn require_allowed(&self, home: &str) -> Result<(), ConnectFault> {
+        let checked =
+            url::Url::parse(home).map_err(|_| Refusal::Unreadable).and_then(|url| self.http.check(&url));
+        checked
+            .map_err(|rule| ConnectFault::NotAllowed { server: server::host(home), rule: rule.to_string() })
     }
 
     /// Name and picture; an account without them is connected all the same.

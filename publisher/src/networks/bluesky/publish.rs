@@ -265,4 +265,15 @@ mod tests {
         assert!(matches!(look(400, object!({ "error": "InvalidRequest" })), Found::Unsure { .. }));
         assert!(matches!(look(404, object!({})), Found::Unsure { .. }));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_outside_the_table_is_definite(status in 201_u16..600, text in "\\PC{0,60}") {
+            let listed = errors::RULES.iter().any(|rule| rule.fits(status, &text));
+            let seen = outcome(status, &object!({ "error": text }));
+            let ambiguous = matches!(seen, Outcome::Ambiguous { .. });
+            proptest::prop_assert!(listed || ambiguous, "{status} {text}: {seen:?}");
+            proptest::prop_assert!(status < 500 || ambiguous, "a 5xx never proves anything");
+        }
+    }
 }

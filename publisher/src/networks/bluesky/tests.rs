@@ -155,6 +155,21 @@ async fn reads_counts_deletes_and_ends_the_session() {
 }
 
 #[tokio::test]
+async fn a_did_document_that_points_inside_is_refused() {
+    let bench = Bench::new().await;
+    let bluesky = Bluesky::new(bench.http.clone(), bench.clock.clone());
+    for endpoint in ["https://127.0.0.1", "http://10.0.0.1", "https://localhost:8443", "https://[::1]"] {
+        let service =
+            json!({ "id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": endpoint });
+        let body = json!({ "did": "did:plc:x", "handle": "x.test", "accessJwt": "a", "refreshJwt": "r",
+            "didDoc": { "service": [service] } });
+        bench.fault("bluesky", "session", json!({ "kind": "status", "code": 200, "body": body })).await;
+        let refused = bluesky.login(&bench.server("bluesky"), HANDLE, PASSWORD).await.unwrap_err();
+        assert!(matches!(refused, ConnectFault::NotAllowed { .. }), "{endpoint}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn says_what_is_wrong_with_a_login() {
     let bench = Bench::new().await;
     let bluesky = Bluesky::new(bench.http.clone(), bench.clock.clone());

@@ -361,4 +361,16 @@ mod tests {
         );
         assert_eq!(multipart(&rendition, "a ü").1, form);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_outside_the_table_is_definite(status in 201_u16..600, text in "\\PC{0,60}") {
+            let listed = errors::RULES.iter().any(|rule| rule.fits(status, &text));
+            let listed = listed || text.starts_with("Media ");
+            let seen = outcome(status, &text, false);
+            let ambiguous = matches!(seen, Outcome::Ambiguous { .. });
+            proptest::prop_assert!(listed || ambiguous, "{status} {text}: {seen:?}");
+            proptest::prop_assert!(status < 500 || ambiguous, "a 5xx never proves anything");
+        }
+    }
 }
