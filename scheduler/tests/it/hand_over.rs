@@ -244,7 +244,7 @@ async fn large_contents_travel_in_several_messages() {
 }
 
 #[tokio::test]
-async fn ten_thousand_due_at_one_instant_leave_quickly_and_once() {
+async fn ten_thousand_targets_due_at_one_instant_leave_quickly_and_once() {
     story(async |world| {
         let accounts = world.connect_many(100);
         let targets: Vec<_> = accounts.iter().map(|account| to(*account)).collect();
