@@ -93,7 +93,7 @@ impl Server {
                 seen.lock().unwrap().push(head);
                 match does {
                     Does::Answer(text) | Does::Greet(text) => {
-                        stream.write_all(text.as_bytes()).await.unwrap()
+                        stream.write_all(text.as_bytes()).await.unwrap();
                     }
                     Does::ResetAfterRequest => stream.set_zero_linger().unwrap(),
                     Does::Silence => held.push(stream),
@@ -374,7 +374,7 @@ async fn trusts_an_authority_that_was_added_and_no_other() {
     });
     let allow = vec![format!("secure.example:{port}"), format!("other.example:{port}")];
     let url = format!("https://secure.example:{port}/");
-    let trusting = client(Scripted::new(["127.0.0.1"]), &allow, &[der.clone()]);
+    let trusting = client(Scripted::new(["127.0.0.1"]), &allow, std::slice::from_ref(&der));
     let dialled = trusting.publishing().dial(&url.parse().unwrap()).await.unwrap();
     assert_eq!(dialled.send(get(&url), || true).await.unwrap().body().as_ref(), b"hi");
     assert_eq!(trusting.send(get(&url)).await.unwrap().body().as_ref(), b"hi");
