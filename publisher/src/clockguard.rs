@@ -18,11 +18,11 @@ const APART: i64 = 60_000;
 
 /// A moment of the clock that runs since the machine was started, its sleep included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Boottime(Duration);
+pub(crate) struct Boottime(Duration);
 
 impl Boottime {
     /// Now.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         #[cfg(target_os = "linux")]
         let clock = ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
@@ -32,7 +32,7 @@ impl Boottime {
     }
 
     /// Time since an earlier moment; `None` when that is later.
-    pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
+    pub(crate) fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0)
     }
 
@@ -51,7 +51,7 @@ impl Add<Duration> for Boottime {
 
 /// Compares the two clocks.
 #[derive(Debug, Default)]
-pub struct ClockGuard(Mutex<Samples>);
+pub(crate) struct ClockGuard(Mutex<Samples>);
 
 #[derive(Debug, Default)]
 struct Samples {
@@ -63,7 +63,7 @@ struct Samples {
 
 impl ClockGuard {
     /// Takes a sample of the database's clock; whether it may be trusted for deciding what is due.
-    pub fn agrees(&self, database_now: i64) -> bool {
+    pub(crate) fn agrees(&self, database_now: i64) -> bool {
         self.sample(database_now, Boottime::now().millis())
     }
 

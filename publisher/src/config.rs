@@ -94,6 +94,8 @@ impl Config {
     pub fn policy(&self) -> Policy {
         Policy {
             prep_lead: self.prep_lead_ms,
+            // When its process died, its lease has ended by then.
+            prep_timeout: self.lease_ms,
             send_timeout: self.send_timeout_ms,
             quiesce: self.quiesce_ms,
             key_window: self.key_window_ms,

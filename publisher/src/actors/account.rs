@@ -29,7 +29,7 @@ use crate::{
         delivery::AttemptFacts,
         outcome::{DeliveryClass, Fault, Found, Outcome, Wire},
         state::State as Stage,
-        step::Event,
+        step::{Effect, Event},
     },
     error::Error,
     networks::{HandleMap, Ready, Session},
@@ -75,8 +75,6 @@ pub(super) enum Msg {
     Looked(Uuid, Found),
     /// New tokens were asked for.
     Refreshed(Result<Opened, Error>),
-    /// Deliveries outside of the line were moved; read it again.
-    Moved,
 }
 
 /// Who serves the account, with which tokens.
@@ -166,7 +164,6 @@ impl Actor for Account {
             Msg::Done(done) => state.done(*done),
             Msg::Looked(id, found) => state.looked(id, found),
             Msg::Refreshed(opened) => state.refreshed(&myself, opened),
-            Msg::Moved => state.may_have_more = true,
         }
         state.advance(&myself);
         Ok(())
@@ -447,6 +444,7 @@ impl State {
             ready: None,
             busy: Busy::No,
             not_before: 0,
+            resends: false,
             stored,
         })
     }
@@ -620,6 +618,7 @@ impl State {
             item.decision.send_deadline = Some(send_deadline);
         }
         item.stored.attempt_n = n;
+        item.resends = false;
         if let Outcome::Ambiguous { evidence } = &answer.outcome {
             tracing::warn!(target.id = %id, attempt = n, evidence, "the answer to a send was lost");
         }
@@ -640,7 +639,8 @@ impl State {
             match refusal {
                 Refusal::NotDue { now: database } => item.not_before = now + (item.decision.due_at - database).max(1),
                 Refusal::Gone if item.decision.state == Stage::Unknown => {
-                    item.decision.next_at = Some(now + 200); // its class's guard, by the database's clock
+                    item.resends = false;
+                    item.not_before = now + 200; // its class's guard, by the database's clock
                 }
                 Refusal::Gone => {
                     self.line.remove(id);
@@ -700,8 +700,9 @@ impl State {
         if let Found::Unsure { why } = &found {
             tracing::info!(target.id = %id, why, "the network could not tell");
         }
-        if let Some((change, _)) = item.take(Event::Looked(found), Wire::default(), &policy, now, jitter()) {
+        if let Some((change, left)) = item.take(Event::Looked(found), Wire::default(), &policy, now, jitter()) {
             item.busy = Busy::Storing;
+            item.resends = left.contains(&Effect::Resend);
             self.pending.push(change);
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Item {
     pub(super) busy: Busy,
     /// The database's clock said so: not to be armed before.
     pub(super) not_before: i64,
+    /// A read has shown that it is not there and may be sent again.
+    pub(super) resends: bool,
 }
 
 impl Item {
@@ -75,13 +77,18 @@ impl Item {
     }
 
     /// Whether the deliveries behind it must wait, once it is due.
-    fn keeps_its_place(&self) -> bool {
+    fn keeps_its_place(&self, now: i64) -> bool {
         match self.decision.state {
             State::HandedOver | State::Preparing | State::RetryWait => {
                 self.decision.tries == 0 || self.stored.attempt_n > 0
             }
             State::Prepared | State::Sending => true,
-            State::Unknown => self.decision.is_open,
+            // It may be sent again, or its request may still be under way.
+            State::Unknown => {
+                let settles = !matches!(self.class, DeliveryClass::ReadBack | DeliveryClass::Nothing);
+                let may_go = settles && now < self.decision.late_at && self.decision.refusal.is_none();
+                self.decision.is_open || may_go
+            }
             _ => false,
         }
     }
@@ -135,11 +142,6 @@ impl Line {
         self.places.retain(|_, place| items.contains_key(place));
     }
 
-    /// Whether anything is under way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.items.values().any(|item| item.busy != Busy::No)
-    }
-
     /// Takes a delivery in. One that is here already stays as it is, unless a newer revision replaced it.
     pub(super) fn insert(&mut self, item: Item) {
         let id = item.stored.target_id;
@@ -161,7 +163,7 @@ impl Line {
         for (place, item) in &mut self.items {
             let id = place.1;
             if item.busy != Busy::No {
-                is_blocked |= item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place());
+                is_blocked |= item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place(now));
                 continue;
             }
             match item.decision.state {
@@ -193,10 +195,10 @@ impl Line {
                         todo.store.push(change);
                     }
                 }
-                State::Unknown => match item.decision.next_at {
+                State::Unknown => match item.decision.next_at.max(Some(item.not_before)) {
                     Some(at) if at > now => todo.wake(at),
                     _ => {
-                        if wonder(item, &mut todo, policy, now, jitter()) && !is_blocked {
+                        if (item.resends || wonder(item, &mut todo, policy, now, jitter())) && !is_blocked {
                             if item.ready.is_none() {
                                 todo.prepare.push(id);
                             } else {
@@ -208,7 +210,7 @@ impl Line {
                 },
                 _ => {}
             }
-            is_blocked |= item.decision.due_at <= now && item.keeps_its_place();
+            is_blocked |= item.decision.due_at <= now && item.keeps_its_place(now);
         }
         todo
     }
@@ -240,3 +242,7 @@ fn wonder(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f
     }
     false
 }
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

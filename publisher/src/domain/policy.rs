@@ -5,7 +5,8 @@
 pub struct Policy {
     /// How long before its due time a delivery is prepared.
     pub prep_lead: i64,
-    /// After this a preparation that told nothing is begun again.
+    /// After this a preparation that told nothing is looked after: its account is woken, and prepares again what it is
+    /// not preparing already.
     pub prep_timeout: i64,
     /// From ARM to the moment after which no byte of the attempt leaves any more.
     pub send_timeout: i64,
@@ -40,7 +41,7 @@ impl Default for Policy {
         const HOUR: i64 = 60 * MINUTE;
         Self {
             prep_lead: MINUTE,
-            prep_timeout: 5 * MINUTE,
+            prep_timeout: 15 * SECOND,
             send_timeout: MINUTE,
             quiesce: MINUTE,
             key_window: 50 * MINUTE,

@@ -514,6 +514,12 @@ impl Run<'_> {
     fn looked(&mut self, found: Found) {
         match found {
             Found::Live { native_id, url, evidence } => self.publish(native_id, url, Some(evidence)),
+            // The key protects the repetition; it needs no read.
+            Found::Unsure { .. } if self.class == DeliveryClass::IdempotencyKey && self.may_resend() => {
+                self.close_open(Closing::Unconfirmed);
+                self.after.next_at = Some(self.now);
+                self.effects.push(Effect::Resend);
+            }
             Found::Unsure { .. } => {
                 let at = self.wait(None);
                 self.after.next_at = Some(at);

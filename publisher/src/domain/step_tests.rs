@@ -185,6 +185,9 @@ fn class_c_looks_first_and_sends_again_only_when_quiet_and_inside_the_window() {
     assert!(step(&waits, arm.clone(), IdempotencyKey, &policy(), DUE + 119_999, 0.0).is_err());
     let (quiet, effects) = go(&waits, Event::Looked(Found::Absent), IdempotencyKey, DUE + 120_000);
     assert_eq!(effects, [Effect::Close(Closing::Unconfirmed), Effect::Resend]);
+    let unsure = Event::Looked(Found::Unsure { why: "503".into() });
+    assert_eq!(go(&unknown, unsure.clone(), IdempotencyKey, DUE + 119_999).1, [], "not while it may be under way");
+    assert!(go(&unknown, unsure, IdempotencyKey, DUE + 120_000).1.contains(&Effect::Resend), "the key protects it");
     assert_eq!(go(&quiet, arm.clone(), IdempotencyKey, DUE + 120_000).0.state, State::Sending);
     assert!(step(&quiet, arm, IdempotencyKey, &policy(), DUE + 50 * 60_000, 0.0).is_err(), "the key may be forgotten");
     // Outside the window: absent reads, then missed, never asked of the user.

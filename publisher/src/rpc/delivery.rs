@@ -39,6 +39,9 @@ const MAX_LATE: i64 = 60 * 60_000;
 /// A tail looks for events of other processes this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a tail lets events gather after the first.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// Answers the rpcs.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
@@ -249,7 +252,8 @@ impl Deliveries {
                 }
                 tokio::select! {
                     () = this.parts.lifecycle.stopping() => return None,
-                    _ = events.changed() => {}
+                    // A burst commits many times in a moment: read them together.
+                    _ = events.changed() => tokio::time::sleep(GATHER).await,
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
             }

@@ -59,13 +59,16 @@ impl Store {
         })
     }
 
-    /// Begins a life of this process on the database: with SQLite every lease of an earlier life ends.
+    /// Begins a life of this process on the database: with SQLite every lease of an earlier life ends, and what was
+    /// being prepared in it is due for preparation again. (With PostgreSQL leases and preparations run out.)
     pub(crate) async fn begin_life(&self) -> Result<(), Error> {
         if !self.db.is_sqlite() {
             return Ok(());
         }
         write!(self.db, tx => {
             sqlx::query("update account_leases set until_at = 0 where until_at > 0").execute(&mut *tx).await?;
+            sqlx::query("update deliveries set next_at = 0 where state = 'preparing' and next_at is not null")
+                .execute(&mut *tx).await?;
             Ok::<_, Error>(())
         })
     }

@@ -81,11 +81,27 @@ async fn a_landed_post_is_found_long_before_its_request_is_quiet() {
 }
 
 #[tokio::test]
+async fn a_key_settles_what_cannot_be_read() {
+    let mesh = Mesh::new(Kind::Sqlite, quick()).await;
+    let account = mesh.mastodon().await;
+    mesh.fault("mastodon", json!({ "kind": "accept_then_reset" })).await;
+    let away = json!({ "network": "mastodon", "operation": "read", "times": 0,
+        "fault": { "kind": "status", "code": 503, "body": "" } });
+    mesh.bench.control("script", &away).await;
+    let targets = mesh.deliver(vec![mesh.a_delivery(&account, "by key", 0)]).await;
+    assert_eq!(mesh.ends(&targets).await[0].state(), TargetState::Published);
+    assert_eq!(mesh.bench.ledger().await.len(), 1);
+    mesh.end().await;
+}
+
+#[tokio::test]
 async fn the_user_is_asked_when_the_network_never_tells() {
     let config = Config { reconcile_budget_ms: 3_000, ..quick() };
     let mesh = Mesh::new(Kind::Sqlite, config).await;
     let account = mesh.mastodon().await;
-    mesh.fault("mastodon", json!({ "kind": "accept_then_reset" })).await;
+    let lost = json!({ "network": "mastodon", "operation": "publish", "times": 0,
+        "fault": { "kind": "accept_then_reset" } });
+    mesh.bench.control("script", &lost).await;
     let away = json!({ "network": "mastodon", "operation": "read", "times": 0,
         "fault": { "kind": "status", "code": 503, "body": "" } });
     mesh.bench.control("script", &away).await;

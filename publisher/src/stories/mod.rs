@@ -17,6 +17,7 @@ use postmesh_kit::{
     db::Db,
     http::OutboundConfig,
     lifecycle::Lifecycle,
+    read,
     testing::{Tokens, keys, postgres_url, serve, with_token},
     time,
     transport::Transport,
@@ -81,11 +82,15 @@ struct Life {
     runtime: Runtime,
     lifecycle: Lifecycle,
     scheduler: Transport,
+    analytics: Transport,
     gateway: Transport,
 }
 
 impl Mesh {
     async fn new(kind: Kind, config: Config) -> Self {
+        // Shown for a story that fails.
+        let log = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::INFO);
+        let _ = log.try_init();
         let bench = Bench::new().await;
         let config = Config { outbound: OutboundConfig { allow: vec![bench.address()] }, ..config };
         let mut mesh = Self {
@@ -119,7 +124,13 @@ impl Mesh {
         });
         let running = started.await.unwrap();
         let call = |caller| serve(postmesh_proto::pool(), running.routes.clone(), caller, &self.tokens);
-        self.life = Some(Life { scheduler: call("scheduler"), gateway: call("gateway"), runtime, lifecycle });
+        self.life = Some(Life {
+            scheduler: call("scheduler"),
+            analytics: call("analytics"),
+            gateway: call("gateway"),
+            runtime,
+            lifecycle,
+        });
     }
 
     /// Ends the service as a crash does: no task runs on, nothing is stored any more, connections break.
@@ -243,8 +254,20 @@ impl Mesh {
             }
         };
         let in_time = tokio::time::timeout(PATIENCE, following).await.is_ok();
-        assert!(in_time, "still waiting; events: {seen:#?}");
+        assert!(in_time, "still waiting; {:?}; events: {seen:#?}", self.rows().await);
         seen
+    }
+
+    /// Where every delivery is that is not final: state, next moment, tries, attempts.
+    async fn rows(&self) -> Vec<(String, i64, i64, i64)> {
+        let url = if self.kind == Kind::Postgres { postgres_url() } else { String::new() };
+        let database = DatabaseConfig { url: Secret::new(url), connections: 1 };
+        let db = Db::open(&database, self.folder.path(), &self.schema).await.unwrap();
+        let rows: Result<_, sqlx::Error> = read!(db, c => {
+            sqlx::query_as("select state, next_at, tries, attempt_n from deliveries where next_at is not null")
+                .fetch_all(&mut *c).await
+        });
+        rows.unwrap()
     }
 
     /// Waits until each target is final; its last event.

@@ -241,10 +241,11 @@ async fn reads_counts_of_published_posts() {
             account_id: account.clone(),
             native_ids: vec![native_id.clone()],
         };
-        let counts = mesh.deliveries().read_metrics(request.clone()).await.unwrap().into_inner().metrics;
+        let analytics = || DeliveryServiceClient::new(mesh.life().analytics.clone());
+        let counts = analytics().read_metrics(request.clone()).await.unwrap().into_inner().metrics;
         assert_eq!((counts.len(), counts[0].found, &counts[0].native_id), (1, true, &native_id));
         let foreign = proto::ReadMetricsRequest { workspace_id: Uuid::now_v7().to_string(), ..request };
-        assert_eq!(mesh.deliveries().read_metrics(foreign).await.unwrap_err().code(), tonic::Code::NotFound);
+        assert_eq!(analytics().read_metrics(foreign).await.unwrap_err().code(), tonic::Code::NotFound);
     }
     mesh.end().await;
 }

@@ -1,0 +1,236 @@
+//! The order of a line, decided without a runtime.
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    domain::{
+        content::Content,
+        delivery::AttemptFacts,
+        outcome::{Answer, Fault, Found},
+    },
+    media::MediaSource,
+    networks::{
+        Capabilities, Facts, Handles, PostMetrics, RefreshFault, Session, Tokens,
+        limits::{Limits, Violation},
+    },
+    store::Armed,
+};
+
+const DUE: i64 = 1_000_000;
+
+/// A line decides without asking the network anything but its class.
+struct Silent;
+
+impl Network for Silent {
+    fn facts(&self) -> &'static Facts {
+        static FACTS: Facts = Facts {
+            id: "silent",
+            display_name: "Silent",
+            class: DeliveryClass::IdempotencyKey,
+            connect: &[],
+            needs_server: false,
+            capabilities: Capabilities { text_only: true, alt_text: false, threads: false, metrics: false, delete: false },
+        };
+        &FACTS
+    }
+    fn limits(&self) -> Limits {
+        unreachable!()
+    }
+    fn plan(&self, _: &Work) -> Value {
+        unreachable!()
+    }
+    fn validate(&self, _: &Limits, _: &Content) -> Vec<Violation> {
+        unreachable!()
+    }
+    fn prepare<'a>(
+        &'a self,
+        _: &'a Session,
+        _: &'a Work,
+        _: &'a MediaSource,
+        _: &'a mut dyn Handles,
+    ) -> BoxFuture<'a, Result<Ready, Fault>> {
+        unreachable!()
+    }
+    fn send<'a>(&'a self, _: Armed, _: &'a Session, _: &'a Work, _: &'a Ready) -> BoxFuture<'a, Answer> {
+        unreachable!()
+    }
+    fn reconcile<'a>(
+        &'a self,
+        _: &'a Session,
+        _: &'a Work,
+        _: &'a HandleMap,
+        _: &'a AttemptFacts,
+    ) -> BoxFuture<'a, Found> {
+        unreachable!()
+    }
+    fn poll<'a>(&'a self, _: &'a Session, _: &'a Work, _: &'a str) -> BoxFuture<'a, Answer> {
+        unreachable!()
+    }
+    fn metrics<'a>(&'a self, _: &'a Session, _: &'a [String]) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
+        unreachable!()
+    }
+    fn delete<'a>(&'a self, _: &'a Session, _: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        unreachable!()
+    }
+    fn refresh<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>> {
+        unreachable!()
+    }
+    fn revoke<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Result<(), Fault>> {
+        unreachable!()
+    }
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn an_item(n: u128, state: State, due_at: i64) -> Item {
+    let policy = Policy::default();
+    let mut decision = step::Delivery::new(due_at, 3_600_000, &policy);
+    decision.state = state;
+    let stored = Stored {
+        target_id: id(n),
+        post_id: id(0),
+        workspace_id: id(0),
+        account_id: id(0),
+        network: "silent".into(),
+        revision: 1,
+        content: String::new(),
+        plan: String::new(),
+        due_at,
+        late_at: decision.late_at,
+        state: state.as_str().into(),
+        next_at: decision.next_at,
+        tries: 0,
+        attempt_n: 0,
+        first_armed_at: None,
+        send_deadline: None,
+        is_open: false,
+        doubt_since: None,
+        quiet_at: None,
+        absent_reads: 0,
+        absent_since: None,
+        refusal_code: None,
+        refusal_message: None,
+        processing_handle: None,
+    };
+    let work = Work {
+        target_id: id(n),
+        post_id: id(0),
+        workspace_id: id(0),
+        account_id: id(0),
+        revision: 1,
+        due_at,
+        key: String::new(),
+        content: Content::default(),
+        plan: Value::Null,
+    };
+    Item {
+        stored,
+        work: Arc::new(work),
+        network: Arc::new(Silent),
+        class: DeliveryClass::IdempotencyKey,
+        decision,
+        handles: HandleMap::new(),
+        ready: None,
+        busy: Busy::No,
+        not_before: 0,
+        resends: false,
+    }
+}
+
+fn ready(n: u128, due_at: i64) -> Item {
+    let mut item = an_item(n, State::Prepared, due_at);
+    item.ready = Some(Arc::new(Ready::new("x")));
+    item
+}
+
+fn plan(line: &mut Line, now: i64) -> Todo {
+    line.plan(&Policy::default(), now, || 0.0)
+}
+
+#[test]
+fn sends_the_first_due_one_and_sleeps_until_the_next() {
+    let mut line = Line::default();
+    line.insert(ready(2, DUE + 50));
+    line.insert(ready(1, DUE));
+    assert_eq!(plan(&mut line, DUE - 10).send, None);
+    assert_eq!(plan(&mut line, DUE - 10).wake_at, Some(DUE));
+    assert_eq!(plan(&mut line, DUE + 60).send, Some(id(1)));
+    line.get_mut(id(1)).unwrap().busy = Busy::Sending;
+    assert_eq!(plan(&mut line, DUE + 60).send, None, "one at a time");
+    line.remove(id(1));
+    assert_eq!(plan(&mut line, DUE + 60).send, Some(id(2)));
+}
+
+#[test]
+fn nobody_overtakes_one_that_was_armed_or_is_being_prepared_the_first_time() {
+    for (state, attempt_n, tries, passes) in [
+        (State::RetryWait, 1, 1, false), // throttled: it keeps its place
+        (State::RetryWait, 0, 1, true),  // its picture cannot be read: the texts behind it go
+        (State::HandedOver, 0, 0, false),
+    ] {
+        let mut line = Line::default();
+        let mut first = an_item(1, state, DUE);
+        first.stored.attempt_n = attempt_n;
+        first.decision.tries = tries;
+        first.decision.next_at = Some(DUE + 5_000);
+        line.insert(first);
+        line.insert(ready(2, DUE + 1));
+        assert_eq!(plan(&mut line, DUE + 10).send.is_some(), passes, "{state} {attempt_n}");
+    }
+}
+
+#[test]
+fn a_lost_answer_keeps_its_place_while_it_may_be_sent_again() {
+    let mut line = Line::default();
+    let mut first = an_item(1, State::Unknown, DUE);
+    first.decision.next_at = Some(DUE + 100);
+    first.decision.doubt_since = Some(DUE);
+    line.insert(first);
+    line.insert(ready(2, DUE + 1));
+    let todo = plan(&mut line, DUE + 10);
+    assert_eq!((todo.send, todo.wake_at), (None, Some(DUE + 100)));
+    assert_eq!(plan(&mut line, DUE + 100).look, [id(1)]);
+    let first = line.get_mut(id(1)).unwrap();
+    first.resends = true;
+    assert_eq!(plan(&mut line, DUE + 100).prepare, [id(1)], "its request is built again first");
+    line.get_mut(id(1)).unwrap().ready = Some(Arc::new(Ready::new("x")));
+    assert_eq!(plan(&mut line, DUE + 100).send, Some(id(1)));
+}
+
+#[test]
+fn what_an_earlier_life_left_is_taken_up_again() {
+    let mut line = Line::default();
+    line.insert(an_item(1, State::Preparing, DUE));
+    line.insert(an_item(2, State::Prepared, DUE + 1));
+    let mut sending = an_item(3, State::Sending, DUE + 2);
+    sending.decision.is_open = true;
+    line.insert(sending);
+    let todo = plan(&mut line, DUE - 5_000);
+    assert_eq!(todo.prepare, [id(1), id(2)]);
+    assert_eq!(todo.store.len(), 1);
+    assert_eq!(todo.store[0].after.state, State::Unknown);
+}
+
+#[test]
+fn what_is_late_is_missed() {
+    let mut line = Line::default();
+    line.insert(ready(1, DUE));
+    let todo = plan(&mut line, DUE + 3_600_000);
+    assert_eq!(todo.send, None);
+    assert_eq!(todo.store[0].after.state, State::Missed);
+}
+
+#[test]
+fn a_newer_revision_replaces_an_older_one() {
+    let mut line = Line::default();
+    line.insert(ready(1, DUE));
+    let mut newer = an_item(1, State::HandedOver, DUE + 500);
+    newer.stored.revision = 2;
+    line.insert(newer);
+    assert_eq!(line.len(), 1);
+    assert_eq!(plan(&mut line, DUE + 500).prepare, [id(1)]);
+}
