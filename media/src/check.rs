@@ -1,4 +1,4 @@
-//! The bounded pool that checks pictures: a permit first, then the bytes into memory, then a thread for the pixels.
+//! The bounded pool that works on pictures: a permit first, then the bytes into memory, then a thread for the pixels.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     error::Error,
     metrics,
-    picture::{self, Picture, Rejection},
+    picture::{self, Fitted, Format, Limits, Picture, Rejection, Unfit},
 };
 
-/// Checks a few pictures at a time.
+/// Works on a few pictures at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Checker {
     permits: Arc<Semaphore>,
@@ -40,15 +40,9 @@ impl Checker {
 }
 
 impl Place {
-    /// Reads a blob whole and checks it.
+    /// Reads an upload whole and checks it.
     pub(crate) async fn check(self, object: Object) -> Result<Checked, Error> {
-        let mut bytes = Vec::with_capacity(usize::try_from(object.size).unwrap_or_default());
-        let mut content = object.content;
-        while let Some(chunk) = content.try_next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        let work = move || {
-            let _place = self.0;
+        let work = |bytes: Vec<u8>| {
             let began = Instant::now();
             let checked = picture::inspect(&bytes)
                 .map(|picture| Checked { picture, sha256: Sha256::digest(&bytes).as_slice().to_vec() });
@@ -57,13 +51,47 @@ impl Place {
             ::metrics::counter!(metrics::CHECKED, "outcome" => outcome).increment(1);
             checked
         };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(checked) => Ok(checked?),
-            // A decoder that panics was given something that is no picture; the pool and the service go on.
-            Err(_panic) => Err(Error::from(Rejection {
-                reason: "BROKEN_PICTURE",
-                sentence: "holds a picture that cannot be decoded; it is damaged".into(),
-            })),
+        // A decoder that panics was given something that is no picture; the pool and the service go on.
+        let rejection = || Rejection {
+            reason: "BROKEN_PICTURE",
+            sentence: "holds a picture that cannot be decoded; it is damaged".into(),
+        };
+        Ok(self.work(object, work).await?.unwrap_or_else(|_| Err(rejection()))?)
+    }
+
+    /// Reads a stored picture whole and makes a copy of it that fits.
+    pub(crate) async fn fit(
+        self,
+        object: Object,
+        format: Format,
+        limits: Limits,
+    ) -> Result<Result<Fitted, Unfit>, Error> {
+        let work = move |bytes: Vec<u8>| {
+            let began = Instant::now();
+            let fitted = picture::fit(format, &bytes, limits);
+            ::metrics::histogram!(metrics::FIT_SECONDS).record(began.elapsed().as_secs_f64());
+            let outcome = fitted.as_ref().map_or_else(|unfit| unfit.name(), |_| "made");
+            ::metrics::counter!(metrics::FITTED, "outcome" => outcome).increment(1);
+            fitted
+        };
+        Ok(self.work(object, work).await?.unwrap_or(Err(Unfit::Broken)))
+    }
+
+    /// Runs work on a blob's bytes in a thread of its own; the inner error says that it panicked.
+    async fn work<T: Send + 'static>(
+        self,
+        object: Object,
+        work: impl FnOnce(Vec<u8>) -> T + Send + 'static,
+    ) -> Result<Result<T, tokio::task::JoinError>, Error> {
+        let mut bytes = Vec::with_capacity(usize::try_from(object.size).unwrap_or_default());
+        let mut content = object.content;
+        while let Some(chunk) = content.try_next().await? {
+            bytes.extend_from_slice(&chunk);
         }
+        let thread = tokio::task::spawn_blocking(move || {
+            let _place = self.0;
+            work(bytes)
+        });
+        Ok(thread.await)
     }
 }

@@ -12,7 +12,7 @@ pub struct Config {
     /// With an S3 blob store: let clients send bytes straight to it, not through the gateway. Off by default, because
     /// the bucket must then be reachable for them, and allow `PUT` from the web page's origin (CORS).
     pub direct_uploads: bool,
-    /// Pictures checked at the same time. Each may take 400 MiB of memory and a processor for a moment.
+    /// Pictures checked or shrunk at the same time. Each may take 400 MiB of memory and a processor for a moment.
     pub workers: usize,
     /// Seconds between two rounds of removing what nobody needs.
     pub sweep_interval_seconds: u64,

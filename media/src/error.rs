@@ -8,7 +8,7 @@ use postmesh_kit::{
 };
 use uuid::Uuid;
 
-use crate::picture::Rejection;
+use crate::picture::{Rejection, Unfit};
 
 /// Why a call, or the start, failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +47,17 @@ pub enum Error {
     /// The sender of an upload stopped.
     #[error("the bytes stopped coming; send them again")]
     BrokeOff,
-    /// The work took so long that its result was given up.
-    #[error("checking the upload took too long; complete it again")]
+    /// The work took so long, or the service stops, so its result was given up.
+    #[error("working on the picture took too long; try again")]
     TooSlow,
+    /// A picture that cannot be made as small as asked.
+    #[error("media item {media} cannot be made to fit: {why}")]
+    CannotFit {
+        /// The item.
+        media: Uuid,
+        /// Why not.
+        why: Unfit,
+    },
     /// A row names a blob that is not there, or is not as long as the row says.
     #[error("the bytes of media item {0} are missing from the blob store")]
     Lost(Uuid),
@@ -109,7 +117,10 @@ impl Classify for Error {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::BadTicket => ErrorKind::Unauthenticated,
             Self::UploadNotFound(_) | Self::MediaNotFound(_) => ErrorKind::NotFound,
-            Self::NothingUploaded(_) | Self::UploadComplete(_) | Self::Held { .. } => ErrorKind::Precondition,
+            Self::NothingUploaded(_)
+            | Self::UploadComplete(_)
+            | Self::Held { .. }
+            | Self::CannotFit { .. } => ErrorKind::Precondition,
             Self::BrokeOff | Self::TooSlow | Self::Blob(blob::Error::Unavailable(_)) => {
                 ErrorKind::Unavailable
             }
@@ -129,7 +140,8 @@ impl Classify for Error {
             Self::MediaNotFound(_) => "MEDIA_NOT_FOUND",
             Self::Held { .. } => "MEDIA_IN_USE",
             Self::BrokeOff => "UPLOAD_BROKE_OFF",
-            Self::TooSlow => "CHECK_TOO_SLOW",
+            Self::TooSlow => "WORK_TOO_SLOW",
+            Self::CannotFit { .. } => "CANNOT_FIT",
             Self::Lost(_) => "BLOB_MISSING",
             Self::Blob(_) => "BLOB_STORE",
             Self::Database(_) => "DATABASE",
@@ -152,7 +164,9 @@ impl Classify for Error {
             Self::UploadNotFound(id) | Self::NothingUploaded(id) | Self::UploadComplete(id) => {
                 Some(("upload", id.to_string()))
             }
-            Self::MediaNotFound(id) | Self::Held { media: id, .. } => Some(("media", id.to_string())),
+            Self::MediaNotFound(id) | Self::Held { media: id, .. } | Self::CannotFit { media: id, .. } => {
+                Some(("media", id.to_string()))
+            }
             _ => None,
         }
     }

@@ -1,12 +1,14 @@
 //! Uploads, the media library and its bytes.
 //!
 //! A file is announced, sent, and checked by its content; what is kept is the picture alone, without location or
-//! other metadata. Posts place holds on the items they need, so nothing disappears from under a plan.
+//! other metadata. Posts place holds on the items they need, so nothing disappears from under a plan. Receivers that
+//! take less get a smaller copy, made once.
 //!
 //! ```text
-//! rpc ──▶ check (a few workers) ──▶ picture (measure, strip, decode)
-//!  ├────▶ store (rows)   ◀── sweep (what nobody needs)
-//!  └────▶ kit::blob (bytes) ◀──┘
+//! rpc ─┬▶ fitting (copies that fit) ─┐
+//!      ├▶ check (a few workers) ◀────┴──▶ picture (measure, strip, decode, shrink)
+//!      ├▶ store (rows)      ◀── sweep (what nobody needs)
+//!      └▶ kit::blob (bytes) ◀──┘
 //! ```
 //! **A blob is written only after its key is on record as loose, and a row names a blob only after it is stored.**
 //! Reading order: [`picture`], [`ticket`], [`store`], [`sweep`], then `rpc`.
@@ -21,6 +23,7 @@ pub mod sweep;
 pub mod ticket;
 
 mod check;
+mod fitting;
 mod rpc;
 
 use std::time::Duration;
@@ -49,9 +52,11 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let store = store::Store::new(deps.db.clone());
     let interval = Duration::from_secs(config.sweep_interval_seconds);
     deps.lifecycle.spawn(sweep::keep_sweeping(store.clone(), deps.clone(), interval));
+    let checker = check::Checker::new(config.workers);
     let rpc = rpc::Rpc {
         signer: ticket::Signer::new(&deps.keys),
-        checker: check::Checker::new(config.workers),
+        fitter: fitting::Fitter::new(deps.clone(), store.clone(), checker.clone()),
+        checker,
         config,
         deps,
         store,

@@ -6,6 +6,10 @@ use metrics::{describe_counter, describe_histogram};
 pub const CHECKED: &str = "postmesh_media_uploads_checked_total";
 /// Seconds that one picture's check took, without waiting for a worker.
 pub const CHECK_SECONDS: &str = "postmesh_media_check_seconds";
+/// Copies made for limits; label `outcome`: `made`, `animated`, `limit_too_small` or `broken`.
+pub const FITTED: &str = "postmesh_media_renditions_fitted_total";
+/// Seconds that making one copy took, without waiting for a worker.
+pub const FIT_SECONDS: &str = "postmesh_media_fit_seconds";
 /// Bytes received through the gateway.
 pub const RECEIVED: &str = "postmesh_media_received_bytes_total";
 /// Bytes handed to the publisher.
@@ -17,6 +21,8 @@ pub const SWEPT: &str = "postmesh_media_swept_blobs_total";
 pub fn describe() {
     describe_counter!(CHECKED, "Uploads checked, by outcome");
     describe_histogram!(CHECK_SECONDS, metrics::Unit::Seconds, "Time one picture's check took");
+    describe_counter!(FITTED, "Smaller copies made for receivers, by outcome");
+    describe_histogram!(FIT_SECONDS, metrics::Unit::Seconds, "Time making one smaller copy took");
     describe_counter!(RECEIVED, metrics::Unit::Bytes, "Bytes received through the gateway");
     describe_counter!(SENT, metrics::Unit::Bytes, "Bytes handed to the publisher");
     describe_counter!(SWEPT, "Blobs removed because nobody needed them");

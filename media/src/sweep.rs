@@ -1,5 +1,5 @@
 //! Removes what nobody needs: uploads that were never completed, originals whose rendition is stored, renditions of
-//! deleted items, and what a crash left between a blob and its row.
+//! deleted items, copies that were made twice, and what a crash left between a blob and its row.
 
 use std::time::Duration;
 

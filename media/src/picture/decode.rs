@@ -1,4 +1,4 @@
-//! Proves that a file is a picture by decoding all of it, within limits, and keeping nothing.
+//! Decodes whole files within limits: to prove that they are pictures, keeping nothing, or to make smaller copies.
 
 use std::io::Cursor;
 
@@ -34,6 +34,39 @@ pub(super) fn prove(format: Format, picture: &Stripped) -> Result<(), Rejection>
 
 type Size = (u32, u32);
 
+/// The pixels of a still, the way people see it.
+pub(super) struct Upright {
+    pub(super) pixels: DynamicImage,
+    /// What its colours mean, when they are red, green and blue by an ICC profile.
+    pub(super) profile: Option<Vec<u8>>,
+}
+
+/// Decodes a file that was accepted before; `None` for animations, and for every GIF.
+pub(super) fn upright(format: Format, file: &[u8]) -> ImageResult<Option<Upright>> {
+    let file = Cursor::new(file);
+    match format {
+        Format::Jpeg => turned(JpegDecoder::new(file)?).map(Some),
+        Format::Png => {
+            let decoder = PngDecoder::with_limits(file, bounds())?;
+            if decoder.is_apng()? { Ok(None) } else { turned(decoder).map(Some) }
+        }
+        Format::Gif => Ok(None),
+        Format::Webp => {
+            let decoder = WebPDecoder::new(file)?;
+            if decoder.has_animation() { Ok(None) } else { turned(decoder).map(Some) }
+        }
+    }
+}
+
+fn turned(mut decoder: impl ImageDecoder) -> ImageResult<Upright> {
+    let orientation = decoder.orientation()?;
+    // Other colours become red, green and blue here, where their profile says nothing any more.
+    let profile = decoder.icc_profile()?.filter(|profile| profile.get(16..20) == Some(b"RGB "));
+    let mut pixels = read(decoder)?;
+    pixels.apply_orientation(orientation);
+    Ok(Upright { pixels, profile })
+}
+
 fn png(picture: &Stripped) -> ImageResult<Size> {
     let open = || PngDecoder::with_limits(Cursor::new(&picture.rendition[..]), bounds());
     let decoder = open()?;
@@ -47,14 +80,18 @@ fn png(picture: &Stripped) -> ImageResult<Size> {
     still(decoder)
 }
 
-fn still(mut decoder: impl ImageDecoder) -> ImageResult<Size> {
+fn still(decoder: impl ImageDecoder) -> ImageResult<Size> {
+    let size = decoder.dimensions();
+    read(decoder)?;
+    Ok(size)
+}
+
+fn read(mut decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {
     let mut bounds = bounds();
     // Decoders bound what they allocate for themselves; the buffer of the picture is ours to count.
     bounds.reserve(decoder.total_bytes())?;
     decoder.set_limits(bounds)?;
-    let size = decoder.dimensions();
-    DynamicImage::from_decoder(decoder)?;
-    Ok(size)
+    DynamicImage::from_decoder(decoder)
 }
 
 fn animated<'a>(mut decoder: impl ImageDecoder + AnimationDecoder<'a>) -> ImageResult<Size> {

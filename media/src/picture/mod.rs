@@ -1,4 +1,5 @@
-//! What a file really is, decided from its bytes alone, and the picture that is left once everything else is gone.
+//! What a file really is, decided from its bytes alone, the picture that is left once everything else is gone, and
+//! smaller copies of it.
 //!
 //! ```text
 //! bytes ── sniff ──▶ format ── jpeg | png | gif | webp ──▶ measure + strip ── limits ──▶ decode (the stripped bytes)
@@ -9,6 +10,7 @@
 
 mod decode;
 mod exif;
+mod fit;
 mod gif;
 mod jpeg;
 mod limits;
@@ -17,6 +19,8 @@ mod sniff;
 mod webp;
 
 use self::exif::Orientation;
+pub use self::fit::{Fitted, Unfit, fit};
+pub use postmesh_pixels::Limits;
 
 /// The formats that are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,13 @@ pub enum Format {
 }
 
 impl Format {
+    /// The format that has this content type.
+    pub fn of_content_type(content_type: &str) -> Option<Self> {
+        [Self::Jpeg, Self::Png, Self::Gif, Self::Webp]
+            .into_iter()
+            .find(|format| format.content_type() == content_type)
+    }
+
     /// The content type.
     pub fn content_type(self) -> &'static str {
         match self {

@@ -52,12 +52,13 @@ impl Rpc {
 
     pub(super) async fn delete(&self, workspace_id: Uuid, request: &DeleteMediaRequest) -> Result<(), Error> {
         let id = ids::parse("media_id", &request.media_id)?;
-        let key = self.store.delete_item(workspace_id, id, self.deps.clock.now_ms()).await?;
-        if let Err(error) = self.deps.blob.delete(&key).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a deleted item's bytes are left to the sweeper"
-            );
+        for key in self.store.delete_item(workspace_id, id, self.deps.clock.now_ms()).await? {
+            if let Err(error) = self.deps.blob.delete(&key).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a deleted item's bytes are left to the sweeper"
+                );
+            }
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::{
     check::Checker,
     config::Config,
     deps::Deps,
+    fitting::Fitter,
     store::{Item, Store},
     ticket::Signer,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Rpc {
     pub(crate) store: Store,
     pub(crate) signer: Signer,
     pub(crate) checker: Checker,
+    pub(crate) fitter: Fitter,
 }
 
 type Answer<T> = Result<Response<T>, Status>;

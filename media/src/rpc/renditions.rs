@@ -15,7 +15,7 @@ use postmesh_proto::media::v1::{
 use tonic::Status;
 
 use super::{Rpc, uploads::pieces};
-use crate::{error::Error, metrics};
+use crate::{error::Error, metrics, picture::Limits};
 
 const CHUNK: usize = 64 * 1024;
 
@@ -27,17 +27,27 @@ impl Rpc {
         let mut wrong = Violations::default();
         let workspace_id = wrong.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
         let id = wrong.take(ids::parse("media_id", &request.media_id)).unwrap_or_default();
+        let limits = Limits { max_bytes: request.max_bytes, max_pixels: request.max_pixels };
+        for (field, limit) in [("max_bytes", limits.max_bytes), ("max_pixels", limits.max_pixels)] {
+            wrong.require(
+                limit >= 0,
+                field,
+                "NEGATIVE",
+                format!("is {limit}; it must be 0 (no limit) or more"),
+            );
+        }
         wrong.into_result()?;
         let item = self.store.item(workspace_id, id).await?.ok_or(Error::MediaNotFound(id))?;
-        let object = self.deps.blob.get(&item.rendition_key).await?.ok_or(Error::Lost(id))?;
-        if i64::try_from(object.size) != Ok(item.rendition_bytes) {
+        let rendition = self.fitter.rendition(item, limits).await?;
+        let object = self.deps.blob.get(&rendition.blob_key).await?.ok_or(Error::Lost(id))?;
+        if i64::try_from(object.size) != Ok(rendition.size_bytes) {
             return Err(Error::Lost(id));
         }
         let info = RenditionInfo {
-            content_type: item.content_type,
-            size_bytes: item.rendition_bytes,
-            width: item.width as i32,
-            height: item.height as i32,
+            content_type: rendition.content_type,
+            size_bytes: rendition.size_bytes,
+            width: rendition.width as i32,
+            height: rendition.height as i32,
         };
         let chunks = object
             .content

@@ -70,9 +70,19 @@ impl Store {
         })
     }
 
-    /// Removes an item unless posts hold it; its rendition is loose from `now` on. Answers the rendition's key.
-    pub async fn delete_item(&self, workspace_id: Uuid, id: Uuid, now: i64) -> Result<String, Error> {
+    /// Removes an item unless posts hold it; its bytes and those of its smaller copies are loose from `now` on. Answers
+    /// the keys of all of them.
+    pub async fn delete_item(&self, workspace_id: Uuid, id: Uuid, now: i64) -> Result<Vec<String>, Error> {
+        let is_sqlite = self.db.is_sqlite();
         let deleted = write!(self.db, tx => {
+            if !is_sqlite {
+                // A copy that is being kept finishes before the look at them, or fails for want of the item.
+                sqlx::query("select id from media where workspace_id = $1 and id = $2 for update")
+                    .bind(workspace_id)
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
             let posts: Vec<Uuid> =
                 sqlx::query_scalar("select owner_id from hold where workspace_id = $1 and media_id = $2 order by owner_id")
                     .bind(workspace_id)
@@ -82,19 +92,28 @@ impl Store {
             if !posts.is_empty() {
                 return Err(Error::Held { media: id, posts });
             }
+            let mut keys: Vec<String> = sqlx::query_scalar(
+                "delete from rendition where workspace_id = $1 and media_id = $2 returning blob_key",
+            )
+            .bind(workspace_id)
+            .bind(id)
+            .fetch_all(&mut *tx)
+            .await?;
             let key: Option<String> =
                 sqlx::query_scalar("delete from media where workspace_id = $1 and id = $2 returning rendition_key")
                     .bind(workspace_id)
                     .bind(id)
                     .fetch_optional(&mut *tx)
                     .await?;
-            let Some(key) = key else { return Err(Error::MediaNotFound(id)) };
-            sqlx::query("insert into loose_blob (key, not_before) values ($1, $2)")
-                .bind(&key)
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
-            Ok::<_, Error>(key)
+            keys.push(key.ok_or(Error::MediaNotFound(id))?);
+            for key in &keys {
+                sqlx::query("insert into loose_blob (key, not_before) values ($1, $2)")
+                    .bind(key)
+                    .bind(now)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            Ok::<_, Error>(keys)
         });
         match deleted {
             // A post took hold of it between the look and the deletion.

@@ -2,6 +2,7 @@
 
 mod library;
 mod loose;
+mod renditions;
 mod uploads;
 
 use postmesh_kit::db::Db;
@@ -70,6 +71,33 @@ pub struct Item {
     pub rendition_bytes: i64,
     /// Milliseconds; when the upload was completed.
     pub create_time: i64,
+}
+
+/// The bytes of an item, as they go out.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Rendition {
+    /// Of these bytes.
+    pub content_type: String,
+    /// Pixels, oriented.
+    pub width: i64,
+    /// Pixels, oriented.
+    pub height: i64,
+    /// Where they are.
+    pub blob_key: String,
+    /// How many there are.
+    pub size_bytes: i64,
+}
+
+impl From<Item> for Rendition {
+    fn from(item: Item) -> Self {
+        Self {
+            content_type: item.content_type,
+            width: item.width,
+            height: item.height,
+            blob_key: item.rendition_key,
+            size_bytes: item.rendition_bytes,
+        }
+    }
 }
 
 /// Ids as a JSON list, which both databases can unfold.

@@ -146,7 +146,7 @@ async fn an_address_takes_one_exact_put() {
 #[tokio::test]
 async fn uploads_go_straight_to_the_bucket_and_are_checked_from_there() {
     testing::each_database(MIGRATIONS, |db| async move {
-        let world = World::new(db, BlobKind::S3, Config::default()).await;
+        let world = World::new(db, BlobKind::S3, Config { direct_uploads: true, ..Config::default() }).await;
         let anna = world.member();
         let file = files::photo(40, 30, 6);
         let request = CreateUploadRequest {

@@ -187,3 +187,45 @@ pub(crate) fn animated_webp(width: u32, height: u32) -> Vec<u8> {
 pub(crate) fn contains(bytes: &[u8], other: &[u8]) -> bool {
     bytes.windows(other.len()).any(|window| window == other)
 }
+
+/// A photo taken in bad light: a soft picture under grain, so it compresses badly.
+pub(crate) fn grainy(width: u32, height: u32) -> RgbImage {
+    // One band is drawn and repeated: drawing every pixel takes seconds without optimisation.
+    const BAND: u32 = 40;
+    let mut grain = 0x9E37_79B9_u32;
+    let band = RgbImage::from_fn(width, BAND.min(height), |x, y| {
+        // xorshift32: every run makes the same grain.
+        grain ^= grain << 13;
+        grain ^= grain >> 17;
+        grain ^= grain << 5;
+        let light = |over: u32, at: u32, of: u32| (40 + 150 * at / of + over % 48) as u8;
+        image::Rgb([
+            light(grain, x, width),
+            light(grain >> 8, y, BAND),
+            light(grain >> 16, x + y, width + BAND),
+        ])
+    });
+    let mut pixels = band.as_raw().repeat(height.div_ceil(BAND) as usize);
+    pixels.truncate(width as usize * height as usize * 3);
+    RgbImage::from_raw(width, height, pixels).unwrap()
+}
+
+/// The grainy photo as a JPEG of high quality, with a place in its EXIF data.
+pub(crate) fn grainy_photo(width: u32, height: u32, orientation: u8) -> Vec<u8> {
+    turned(&grainy(width, height), orientation)
+}
+
+/// A JPEG of high quality that a camera took the given way up.
+pub(crate) fn turned(picture: &RgbImage, orientation: u8) -> Vec<u8> {
+    with_segment(picture, &segment(0xE1, &[b"Exif\0\0", &exif(orientation)[..]].concat()))
+}
+
+/// A JPEG of high quality with a colour profile.
+pub(crate) fn with_profile(picture: &RgbImage, profile: &[u8]) -> Vec<u8> {
+    with_segment(picture, &segment(0xE2, &[b"ICC_PROFILE\0\x01\x01", profile].concat()))
+}
+
+fn with_segment(picture: &RgbImage, segment: &[u8]) -> Vec<u8> {
+    let plain = postmesh_pixels::jpeg_of_quality(picture, 95).unwrap();
+    [&plain[..2], segment, &plain[2..]].concat()
+}

@@ -5,6 +5,8 @@
 mod blobs;
 mod bombs;
 mod files;
+mod fits;
+mod fitting;
 mod holds;
 mod library;
 mod pictures;

@@ -16,7 +16,7 @@ use postmesh_kit::{
     testing::{self, FakeClock, Tokens},
     transport::Transport,
 };
-use postmesh_media::{Config, Deps, MIGRATIONS, store::Store, sweep};
+use postmesh_media::{Config, Deps, MIGRATIONS, picture::Limits, store::Store, sweep};
 use postmesh_proto::media::v1::{
     CompleteUploadRequest, CreateUploadRequest, CreateUploadResponse, Media, ReadRenditionRequest,
     RenditionInfo, UploadTicket, WriteUploadRequest, media_service_client::MediaServiceClient,
@@ -120,7 +120,22 @@ impl World {
         workspace: Uuid,
         media_id: &str,
     ) -> Result<(RenditionInfo, Vec<u8>), Status> {
-        let request = ReadRenditionRequest { workspace_id: workspace.to_string(), media_id: media_id.into() };
+        self.fitted(workspace, media_id, Limits::NONE).await
+    }
+
+    /// Reads a rendition that fits limits.
+    pub(crate) async fn fitted(
+        &self,
+        workspace: Uuid,
+        media_id: &str,
+        limits: Limits,
+    ) -> Result<(RenditionInfo, Vec<u8>), Status> {
+        let request = ReadRenditionRequest {
+            workspace_id: workspace.to_string(),
+            media_id: media_id.into(),
+            max_bytes: limits.max_bytes,
+            max_pixels: limits.max_pixels,
+        };
         let mut parts = self.publisher.clone().read_rendition(request).await?.into_inner();
         let Some(read_rendition_response::Part::Info(info)) = parts.message().await?.and_then(|m| m.part)
         else {
