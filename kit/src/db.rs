@@ -238,9 +238,17 @@ where
     E: From<sqlx::Error>,
 {
     let mut transaction = pool.begin().await?;
-    let value = work(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(value)
+    match work(&mut transaction).await {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            // Dropping it would roll back later, and its row locks would linger. A broken connection has none.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
 }
 
 /// One transaction that waits for the writer.

@@ -32,6 +32,9 @@ pub enum Error {
     /// Its state does not allow the change.
     #[error("{1}")]
     Refused(Uuid, Refusal),
+    /// The caller's role writes posts but does not plan them.
+    #[error("your role, {0}, does not plan posts; leave schedule_time out and let an editor plan the draft")]
+    MayNotPublish(String),
     /// Recalls kept crossing with other changes of the same post.
     #[error("the post is being changed by somebody else; try again")]
     Contended(Uuid),
@@ -128,6 +131,7 @@ impl Classify for Error {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::PostNotFound(_) | Self::TargetNotFound(_) | Self::AccountNotFound(_) => ErrorKind::NotFound,
             Self::AccountNotReady(_) | Self::Refused(..) => ErrorKind::Precondition,
+            Self::MayNotPublish(_) => ErrorKind::Forbidden,
             Self::StaleEtag(_) | Self::Contended(_) => ErrorKind::Conflict,
             Self::HoldExpired | Self::Away { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::Database(cause) => database_kind(cause),
@@ -143,6 +147,7 @@ impl Classify for Error {
             Self::AccountNotFound(_) => "ACCOUNT_NOT_FOUND",
             Self::AccountNotReady(_) => "ACCOUNT_NOT_READY",
             Self::StaleEtag(_) => "ETAG_STALE",
+            Self::MayNotPublish(_) => "PUBLISH_PERMISSION_DENIED",
             Self::Refused(_, refusal) => match refusal {
                 Refusal::AlreadySent => "ALREADY_SENT",
                 Refusal::NothingToCancel => "NOTHING_TO_CANCEL",

@@ -75,6 +75,7 @@ impl Posts {
 
         let post = self.existing(me.workspace_id, post_id).await?;
         self.refuse_early(&post, &request.etag, &Change::Edit(Edit::default()))?;
+        let etag = guarded_etag(me, &post, request.etag)?;
         let text = draft.text.clone().unwrap_or_else(|| post.text.clone());
         let media = draft.media.clone().unwrap_or_else(|| post.media.iter().map(NewMedia::known).collect());
         let targets = draft.targets.clone().unwrap_or_else(|| inputs(&post));
@@ -94,7 +95,7 @@ impl Posts {
         let wish = Wish {
             workspace_id: me.workspace_id,
             post_id,
-            etag: request.etag,
+            etag,
             change: Change::Edit(edit),
             repeat,
             encode: answer!(UpdatePostResponse),
@@ -170,10 +171,12 @@ impl Posts {
             return Ok(first);
         }
         let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let post_id = whole(post_id, violations)?;
+        let post = self.existing(me.workspace_id, post_id).await?;
         let wish = Wish {
             workspace_id: me.workspace_id,
-            post_id: whole(post_id, violations)?,
-            etag: request.etag.clone(),
+            post_id,
+            etag: guarded_etag(me, &post, request.etag.clone())?,
             change: Change::Delete,
             repeat,
             encode: |_| proto::DeletePostResponse {}.encode_to_vec(),
@@ -265,6 +268,18 @@ impl Posts {
             Changed::Recall(_) => Err(Error::Contended(post_id)),
         }
     }
+}
+
+/// A planned post changes only by the hand of somebody who may publish. For anybody else the answer is the etag of the
+/// unplanned post they may change, so that a plan made in between is noticed.
+fn guarded_etag(me: &Identity, post: &Post, etag: String) -> Result<String, Error> {
+    if me.may(super::PUBLISH) {
+        return Ok(etag);
+    }
+    if post.due_at.is_some() {
+        return Err(Error::MayNotPublish(me.role.clone()));
+    }
+    Ok(if etag.is_empty() { post.etag() } else { etag })
 }
 
 fn refused(post_id: Uuid, change: &Change, refusal: Refusal) -> Error {

@@ -38,6 +38,9 @@ impl Posts {
         };
         let draft = raw.check(now, &mut violations);
         invalid(violations)?;
+        if draft.due_at.is_some() && !me.may(super::PUBLISH) {
+            return Err(Error::MayNotPublish(me.role.clone()));
+        }
         let text = draft.text.unwrap_or_default();
         let checked = checks::content(
             &self.deps,

@@ -36,6 +36,9 @@ use crate::{
     store::{ChangeRequest, Changed, Repeat, RequestKey, Store},
 };
 
+/// The permission that planning a post needs, whichever rpc plans it.
+const PUBLISH: &str = "posts.publish";
+
 /// A change that crosses with others this often is given up.
 const ROUNDS: usize = 4;
 

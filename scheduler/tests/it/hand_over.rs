@@ -64,7 +64,7 @@ async fn the_timer_rings_at_the_moment_by_itself() {
         media: world.library.client(&tokens),
     };
     let running = start(Config { scan_period_ms: 60_000, ..Config::default() }, deps).await.unwrap();
-    let token = tokens.mint(world.user, world.workspace, &["posts.write"]);
+    let token = tokens.mint(world.user, world.workspace, &["posts.write", "posts.publish"]);
     let transport = testing::serve(postmesh_proto::pool(), running.routes, "gateway", &tokens);
     let mut client = crate::world::Client::new(transport);
     // Hand-over in 400 ms; then, while that timer runs, one in 200 ms, which has to move it.

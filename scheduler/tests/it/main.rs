@@ -10,6 +10,7 @@ mod hand_over;
 mod lists;
 mod neighbours;
 mod results;
+mod roles;
 mod store;
 mod tenants;
 mod watch;

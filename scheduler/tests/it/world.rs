@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) user: Uuid,
     pub(crate) account: Uuid,
     pub(crate) config: Config,
-    tokens: Tokens,
+    pub(crate) tokens: Tokens,
 }
 
 /// Runs a story on both databases.
