@@ -53,12 +53,22 @@ impl Add<Duration> for Boottime {
 #[derive(Debug, Default)]
 pub(crate) struct ClockGuard(Mutex<Samples>);
 
+/// Whether the database's clock is believed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    #[default]
+    Steady,
+    /// It jumped, and no sample was clean since.
+    Jumped,
+    /// Clean samples since this uptime.
+    Settling(i64),
+}
+
 #[derive(Debug, Default)]
 struct Samples {
     /// The last sample: database, uptime.
     last: Option<(i64, i64)>,
-    /// After a jump: the uptime of the first clean sample, once there is one.
-    suspect: Option<Option<i64>>,
+    trust: Trust,
 }
 
 impl ClockGuard {
@@ -77,21 +87,21 @@ impl ClockGuard {
         let is_clean = ((database - last_database) - (uptime - last_uptime)).abs() <= TOLERANCE;
         samples.last = Some((database, uptime));
         if !is_clean {
-            if samples.suspect.is_none() {
+            if samples.trust == Trust::Steady {
                 tracing::error!("the database's clock jumped; nothing is armed until it is steady again");
             }
-            samples.suspect = Some(None);
+            samples.trust = Trust::Jumped;
             return false;
         }
-        match samples.suspect {
-            None => true,
-            Some(None) => {
-                samples.suspect = Some(Some(uptime));
+        match samples.trust {
+            Trust::Steady => true,
+            Trust::Jumped => {
+                samples.trust = Trust::Settling(uptime);
                 false
             }
-            Some(Some(first)) if uptime - first < APART => false,
-            Some(Some(_)) => {
-                samples.suspect = None;
+            Trust::Settling(since) if uptime - since < APART => false,
+            Trust::Settling(_) => {
+                samples.trust = Trust::Steady;
                 true
             }
         }

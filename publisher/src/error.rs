@@ -119,8 +119,12 @@ impl Classify for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NetworkUnavailable { retry_after, .. } => Some(retry_after.unwrap_or(Duration::from_secs(5))),
-            Self::NotOwner(_) | Self::ClockJumped | Self::Contended | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::NetworkUnavailable { retry_after, .. } => {
+                Some(retry_after.unwrap_or(Duration::from_secs(5)))
+            }
+            Self::NotOwner(_) | Self::ClockJumped | Self::Contended | Self::Stopping => {
+                Some(Duration::from_secs(1))
+            }
             Self::Database(_) if self.kind() == ErrorKind::Unavailable => Some(Duration::from_secs(1)),
             _ => None,
         }

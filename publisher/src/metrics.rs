@@ -3,22 +3,22 @@
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// From due to ARM, seconds.
-pub const LATENESS_SECONDS: &str = "postmesh_publisher_lateness_seconds";
+pub(crate) const LATENESS_SECONDS: &str = "postmesh_publisher_lateness_seconds";
 /// From ARM to the committed outcome, seconds; label `network`.
-pub const SEND_SECONDS: &str = "postmesh_publisher_send_seconds";
+pub(crate) const SEND_SECONDS: &str = "postmesh_publisher_send_seconds";
 /// Ends of deliveries; labels `network`, `state`.
-pub const ENDED: &str = "postmesh_publisher_ended_total";
+pub(crate) const ENDED: &str = "postmesh_publisher_ended_total";
 /// Answers to the visible request; labels `network`, `outcome`.
-pub const OUTCOMES: &str = "postmesh_publisher_outcomes_total";
+pub(crate) const OUTCOMES: &str = "postmesh_publisher_outcomes_total";
 /// Deliveries past their deadline by a minute. Must be 0.
-pub const STUCK: &str = "postmesh_publisher_stuck_targets";
+pub(crate) const STUCK: &str = "postmesh_publisher_stuck_targets";
 /// Account actors alive.
-pub const ACTIVE_ACCOUNTS: &str = "postmesh_publisher_active_accounts";
+pub(crate) const ACTIVE_ACCOUNTS: &str = "postmesh_publisher_active_accounts";
 /// Token refreshes; label `result`.
-pub const REFRESHES: &str = "postmesh_publisher_token_refreshes_total";
+pub(crate) const REFRESHES: &str = "postmesh_publisher_token_refreshes_total";
 
 /// Describes them to the recorder.
-pub fn describe() {
+pub(crate) fn describe() {
     describe_histogram!(LATENESS_SECONDS, Unit::Seconds, "from a delivery's due time to its ARM");
     describe_histogram!(SEND_SECONDS, Unit::Seconds, "from ARM to the committed outcome");
     describe_counter!(ENDED, "deliveries that reached a final state");

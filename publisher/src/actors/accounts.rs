@@ -63,7 +63,12 @@ impl Actor for AccountSupervisor {
         })
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Msg>,
+        message: Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::Wake(accounts) => {
                 for account_id in accounts {
@@ -115,7 +120,7 @@ impl Actor for AccountSupervisor {
                 if let Some(account_id) = state.by_actor.remove(&cell.get_id()) {
                     tracing::error!(account.id = %account_id, error = %error, "an account's actor failed; it starts again");
                     state.children.remove(&account_id);
-                    let _ = myself.send_after(super::pause(3), move || Msg::Wake(vec![account_id]));
+                    myself.send_after(super::pause(3), move || Msg::Wake(vec![account_id]));
                 }
             }
             _ => {}
@@ -165,7 +170,10 @@ impl State {
                 let lifecycle = parts.lifecycle.clone();
                 lifecycle.spawn(async move {
                     if let Err(error) = parts.store.release_lease(account_id, parts.owner).await {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a lease was not released; it ends by itself");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a lease was not released; it ends by itself"
+                        );
                     }
                 });
             }

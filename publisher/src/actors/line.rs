@@ -163,11 +163,14 @@ impl Line {
         for (place, item) in &mut self.items {
             let id = place.1;
             if item.busy != Busy::No {
-                is_blocked |= item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place(now));
+                is_blocked |=
+                    item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place(now));
                 continue;
             }
             match item.decision.state {
-                State::HandedOver | State::RetryWait | State::Preparing | State::Prepared if now >= item.decision.late_at => {
+                State::HandedOver | State::RetryWait | State::Preparing | State::Prepared
+                    if now >= item.decision.late_at =>
+                {
                     tick(item, &mut todo, policy, now, jitter());
                     continue;
                 }
@@ -190,7 +193,8 @@ impl Line {
                 }
                 // Armed by an earlier life.
                 State::Sending => {
-                    if let Some((change, _)) = item.take(Event::Lost, Wire::default(), policy, now, jitter()) {
+                    if let Some((change, _)) = item.take(Event::Lost, Wire::default(), policy, now, jitter())
+                    {
                         item.busy = Busy::Storing;
                         todo.store.push(change);
                     }
@@ -226,7 +230,9 @@ fn tick(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f64
 
 /// Looks afresh at a lost answer; whether it is to be sent again.
 fn wonder(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f64) -> bool {
-    let Ok((after, effects)) = step(&item.decision, Event::Tick, item.class, policy, now, jitter) else { return false };
+    let Ok((after, effects)) = step(&item.decision, Event::Tick, item.class, policy, now, jitter) else {
+        return false;
+    };
     if effects.contains(&Effect::Resend) {
         return true; // ARM closes the attempt in doubt
     }
@@ -244,5 +250,4 @@ fn wonder(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

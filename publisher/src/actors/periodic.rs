@@ -33,12 +33,21 @@ impl Actor for Periodic {
     type State = Arguments;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, myself: ActorRef<Msg>, arguments: Arguments) -> Result<Arguments, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Msg>,
+        arguments: Arguments,
+    ) -> Result<Arguments, ActorProcessingErr> {
         let _ = myself.cast(Msg::Run);
         Ok(arguments)
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut Arguments) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Msg>,
+        message: Msg,
+        state: &mut Arguments,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::Run if state.lifecycle.is_stopping() => {}
             Msg::Run => {
@@ -49,7 +58,7 @@ impl Actor for Periodic {
                 });
             }
             Msg::Ended => {
-                let _ = myself.send_after(state.every, || Msg::Run);
+                myself.send_after(state.every, || Msg::Run);
             }
         }
         Ok(())

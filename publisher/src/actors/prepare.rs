@@ -33,7 +33,12 @@ pub(super) struct Preparation {
 }
 
 /// Prepares a batch; `tell` hears of each part of it as soon as it is stored.
-pub(super) async fn batch(parts: Arc<Parts>, session: Arc<Session>, batch: Vec<Task>, tell: impl Fn(Vec<Preparation>)) {
+pub(super) async fn batch(
+    parts: Arc<Parts>,
+    session: Arc<Session>,
+    batch: Vec<Task>,
+    tell: impl Fn(Vec<Preparation>),
+) {
     let beginning: Vec<Uuid> = batch.iter().filter(|task| task.begins).map(|task| task.id).collect();
     let begun = if beginning.is_empty() {
         HashSet::new()
@@ -55,7 +60,11 @@ pub(super) async fn batch(parts: Arc<Parts>, session: Arc<Session>, batch: Vec<T
     let (wanted, gone): (Vec<Task>, Vec<Task>) =
         batch.into_iter().partition(|task| !task.begins || begun.contains(&task.id));
     if !gone.is_empty() {
-        tell(gone.into_iter().map(|task| Preparation { id: task.id, handles: task.handles, result: None }).collect());
+        tell(
+            gone.into_iter()
+                .map(|task| Preparation { id: task.id, handles: task.handles, result: None })
+                .collect(),
+        );
     }
     let at_once = parts.config.prepare_at_once;
     let size = wanted.len().max(1);

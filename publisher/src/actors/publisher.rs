@@ -7,9 +7,9 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, 
 use tokio::sync::oneshot;
 
 use super::{
-    Accounts, accounts, reconciler,
+    Accounts, accounts,
     periodic::{self, Periodic, Work},
-    sweeper, token_keeper,
+    reconciler, sweeper, token_keeper,
 };
 use crate::{deps::Parts, error::Error};
 
@@ -55,10 +55,15 @@ pub(crate) async fn start(parts: Arc<Parts>) -> Result<Accounts, Error> {
         let (reply, drained) = oneshot::channel();
         handle.tell(accounts::Msg::Drain(reply));
         if tokio::time::timeout(Duration::from_millis(parts.config.grace_ms), drained).await.is_err() {
-            tracing::warn!("sends were still under way at the end of the grace; their answers will be looked for");
+            tracing::warn!(
+                "sends were still under way at the end of the grace; their answers will be looked for"
+            );
         }
         if let Err(error) = parts.store.release_leases(parts.owner).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "leases were not released; they end by themselves");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "leases were not released; they end by themselves"
+            );
         }
         root.stop(None);
     });
@@ -82,10 +87,15 @@ impl Actor for PublisherSupervisor {
         Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, Msg::Start(role): Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Msg>,
+        Msg::Start(role): Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         if let Err(error) = state.spawn(&myself, role).await {
             tracing::error!(%error, ?role, "an actor did not start; trying again");
-            let _ = myself.send_after(Duration::from_secs(1), move || Msg::Start(role));
+            myself.send_after(Duration::from_secs(1), move || Msg::Start(role));
         }
         Ok(())
     }
@@ -105,7 +115,7 @@ impl Actor for PublisherSupervisor {
             && !state.parts.lifecycle.is_stopping()
         {
             tracing::error!(?role, why, "an actor failed; it starts again");
-            let _ = myself.send_after(super::pause(1), move || Msg::Start(role));
+            myself.send_after(super::pause(1), move || Msg::Start(role));
         }
         Ok(())
     }
@@ -116,7 +126,8 @@ impl State {
         let cell = myself.get_cell();
         let id = match role {
             Role::Accounts => {
-                let spawned = Actor::spawn_linked(None, accounts::AccountSupervisor, self.parts.clone(), cell);
+                let spawned =
+                    Actor::spawn_linked(None, accounts::AccountSupervisor, self.parts.clone(), cell);
                 let (actor, _) = spawned.await?;
                 self.accounts.set(actor.clone());
                 actor.get_id()
@@ -134,12 +145,14 @@ impl State {
             }
             Role::Reconciler => {
                 let (parts, accounts) = (self.parts.clone(), self.accounts.clone());
-                let work: Work = Arc::new(move || reconciler::reconcile(parts.clone(), accounts.clone()).boxed());
+                let work: Work =
+                    Arc::new(move || reconciler::reconcile(parts.clone(), accounts.clone()).boxed());
                 self.periodic(cell, Duration::from_millis(self.parts.config.sweep_ms), work).await?
             }
             Role::TokenKeeper => {
                 let (parts, accounts) = (self.parts.clone(), self.accounts.clone());
-                let work: Work = Arc::new(move || token_keeper::keep(parts.clone(), accounts.clone()).boxed());
+                let work: Work =
+                    Arc::new(move || token_keeper::keep(parts.clone(), accounts.clone()).boxed());
                 self.periodic(cell, KEEP_TOKENS_EVERY, work).await?
             }
         };

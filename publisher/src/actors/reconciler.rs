@@ -48,7 +48,9 @@ async fn one(parts: &Parts, accounts: &Accounts, row: &Stored) -> Result<(), Err
     let (class, policy) = (network.facts().class, &parts.policy);
     let before = row.decision()?;
     let now = parts.clock.now_ms();
-    let Ok((ticked, effects)) = step(&before, Event::Tick, class, policy, now, jitter()) else { return Ok(()) };
+    let Ok((ticked, effects)) = step(&before, Event::Tick, class, policy, now, jitter()) else {
+        return Ok(());
+    };
     let asks = effects.iter().any(|effect| matches!(effect, Effect::Poll | Effect::Look));
     let (wire, event) = if asks {
         let session = match accounts.session(row.account_id, None).await {

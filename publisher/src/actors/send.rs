@@ -67,8 +67,12 @@ pub(super) enum Sent {
 #[derive(Debug)]
 pub(super) enum Refusal {
     NotOwner,
-    OutOfPermits { until: i64 },
-    NotDue { now: i64 },
+    OutOfPermits {
+        until: i64,
+    },
+    NotDue {
+        now: i64,
+    },
     Gone,
     /// Nothing was stored, and nothing will be for a moment.
     Later,
@@ -106,17 +110,21 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
             let n = armed.n();
             let lateness = (armed_at - candidate.work.due_at).max(0);
             ::metrics::histogram!(metrics::LATENESS_SECONDS).record(lateness as f64 / 1000.0);
-            let limit = Duration::from_millis(parts.policy.send_timeout.max(0) as u64) + Duration::from_secs(1);
+            let limit =
+                Duration::from_millis(parts.policy.send_timeout.max(0) as u64) + Duration::from_secs(1);
             let began = tokio::time::Instant::now();
-            let sending = candidate.network.send(armed, &candidate.session, &candidate.work, &candidate.ready);
+            let sending =
+                candidate.network.send(armed, &candidate.session, &candidate.work, &candidate.ready);
             let answer = match tokio::time::timeout(limit, AssertUnwindSafe(sending).catch_unwind()).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_panic)) => Outcome::Ambiguous { evidence: "the adapter failed".into() }.into(),
                 Err(_) => Outcome::Ambiguous { evidence: "no answer before the send deadline".into() }.into(),
             };
             let network = candidate.network.facts().id;
-            ::metrics::histogram!(metrics::SEND_SECONDS, "network" => network).record(began.elapsed().as_secs_f64());
-            ::metrics::counter!(metrics::OUTCOMES, "network" => network, "outcome" => word(&answer.outcome)).increment(1);
+            ::metrics::histogram!(metrics::SEND_SECONDS, "network" => network)
+                .record(began.elapsed().as_secs_f64());
+            ::metrics::counter!(metrics::OUTCOMES, "network" => network, "outcome" => word(&answer.outcome))
+                .increment(1);
             return Done { stored, sent: Some((id, Sent::Answered { n, armed_at, answer })) };
         }
         Arming::NotOwner => Refusal::NotOwner,
@@ -142,7 +150,10 @@ async fn store_until_stored(parts: &Parts, changes: Vec<Change>) -> Vec<bool> {
         match parts.store.apply(changes.clone()).await {
             Ok(moved) => return moved,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "an outcome could not be stored; trying again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an outcome could not be stored; trying again"
+                );
                 tokio::time::sleep(pause(tries)).await;
                 tries += 1;
             }
@@ -153,7 +164,10 @@ async fn store_until_stored(parts: &Parts, changes: Vec<Change>) -> Vec<bool> {
 async fn disarm_until_known(parts: &Parts, nonce: Uuid) {
     let mut tries = 0;
     while let Err(error) = parts.store.disarm(nonce).await {
-        tracing::error!(error = &error as &dyn std::error::Error, "an attempt could not be disarmed; trying again");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "an attempt could not be disarmed; trying again"
+        );
         tokio::time::sleep(pause(tries)).await;
         tries += 1;
     }

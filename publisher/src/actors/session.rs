@@ -98,7 +98,8 @@ pub(super) async fn refresh(parts: &Parts, session: &Session) -> Result<Opened, 
         return open(parts, session.account_id).await;
     }
     let network = parts.network(&session.network)?;
-    let count = |result: &'static str| ::metrics::counter!(metrics::REFRESHES, "result" => result).increment(1);
+    let count =
+        |result: &'static str| ::metrics::counter!(metrics::REFRESHES, "result" => result).increment(1);
     match network.refresh(session).await {
         Ok(tokens) => {
             let mut tries = 0;

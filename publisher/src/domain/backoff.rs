@@ -10,7 +10,8 @@ pub fn delay(policy: &Policy, tries: i32, hint: Option<Duration>, jitter: f64) -
     let doublings = tries.clamp(0, 30) as u32;
     let own = policy.backoff_first.saturating_mul(1_i64 << doublings).min(policy.backoff_most);
     let own = own - (own as f64 * 0.5 * jitter.clamp(0.0, 1.0)) as i64;
-    let asked = hint.map_or(0, |hint| i64::try_from(hint.as_millis()).unwrap_or(i64::MAX)).min(policy.hint_most);
+    let asked =
+        hint.map_or(0, |hint| i64::try_from(hint.as_millis()).unwrap_or(i64::MAX)).min(policy.hint_most);
     own.max(asked)
 }
 

@@ -11,6 +11,8 @@
 //! makes it harmless. A revision in doubt never reaches `failed`, `missed` or `retry_wait` before reads after
 //! quiescence have shown that nothing is there. Final states never change.
 
+mod doubt;
+
 use super::{
     backoff::delay,
     outcome::{DeliveryClass, Fault, Found, Outcome},
@@ -204,8 +206,15 @@ pub fn step(
     now: i64,
     jitter: f64,
 ) -> Result<(Delivery, Vec<Effect>), Refused> {
-    let mut run =
-        Run { after: delivery.clone(), effects: Vec::new(), class, policy, now, jitter, from: delivery.state };
+    let mut run = Run {
+        after: delivery.clone(),
+        effects: Vec::new(),
+        class,
+        policy,
+        now,
+        jitter,
+        from: delivery.state,
+    };
     run.take(event)?;
     Ok((run.after, run.effects))
 }
@@ -223,7 +232,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn take(&mut self, event: Event) -> Result<(), Refused> {
         use State::{
-            HandedOver, NeedsConfirmation, Parked, Prepared, Preparing, Processing, RetryWait, Sending, Unknown,
+            HandedOver, NeedsConfirmation, Parked, Prepared, Preparing, Processing, RetryWait, Sending,
+            Unknown,
         };
         match (self.from, event) {
             (HandedOver | RetryWait | Preparing, Event::Tick) => self.prepare_or_miss(),
@@ -251,7 +261,9 @@ impl Run<'_> {
                 self.arm(send_deadline);
             }
             (Sending, Event::Settled(outcome)) => self.settle(outcome),
-            (Sending, Event::Lost | Event::Tick) => self.doubt("the process that sent it ended before the answer"),
+            (Sending, Event::Lost | Event::Tick) => {
+                self.doubt("the process that sent it ended before the answer")
+            }
             (Unknown, Event::Tick) => self.wonder(),
             // A true fact may come late, from a process that was thought dead.
             (Unknown | NeedsConfirmation, Event::Settled(Outcome::Accepted { native_id, url })) => {
@@ -265,8 +277,12 @@ impl Run<'_> {
                 self.effects.push(Effect::Poll);
             }
             (Processing, Event::Polled(outcome)) => self.polled(outcome),
-            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Recall) => self.end(State::Cancelled, None),
-            (HandedOver | Preparing | Prepared | RetryWait, Event::Disconnected { message }) => self.park(&message),
+            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Recall) => {
+                self.end(State::Cancelled, None)
+            }
+            (HandedOver | Preparing | Prepared | RetryWait, Event::Disconnected { message }) => {
+                self.park(&message)
+            }
             (Parked, Event::Reconnected) => {
                 self.after.state = HandedOver;
                 self.after.tries = 0;
@@ -280,10 +296,6 @@ impl Run<'_> {
 
     fn is_late(&self) -> bool {
         self.now >= self.after.late_at
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.after.quiet_at.is_none_or(|at| self.now >= at)
     }
 
     fn wait(&mut self, hint: Option<std::time::Duration>) -> i64 {
@@ -365,7 +377,9 @@ impl Run<'_> {
 
     fn prepare_failed(&mut self, fault: Fault) {
         match fault {
-            Fault::Transient { code, message, retry_after } => self.retry(Problem { code, message }, retry_after),
+            Fault::Transient { code, message, retry_after } => {
+                self.retry(Problem { code, message }, retry_after)
+            }
             Fault::Store(why) => self.retry(Problem::new("STORE_UNAVAILABLE", why), None),
             Fault::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),
             Fault::TokenExpired => self.retry_refreshed(),
@@ -444,167 +458,7 @@ impl Run<'_> {
             self.retry(problem, hint);
         }
     }
-
-    fn still_unknown(&mut self, hint: Option<std::time::Duration>) {
-        let at = self.wait(hint);
-        self.after.state = State::Unknown;
-        self.after.next_at = Some(at);
-    }
-
-    /// The request may be visible. The attempt stays open, so the account stays serialised, until it is quiet.
-    fn doubt(&mut self, evidence: &str) {
-        let quiet_at = self.after.send_deadline.unwrap_or(self.now).saturating_add(self.policy.quiesce);
-        let was_in_doubt = self.after.doubt_since.is_some();
-        self.after.state = State::Unknown;
-        self.after.doubt_since.get_or_insert(self.now);
-        self.after.quiet_at = Some(self.after.quiet_at.map_or(quiet_at, |at| at.max(quiet_at)));
-        self.after.absent_reads = 0;
-        self.after.absent_since = None;
-        self.after.next_at = Some(match self.class {
-            DeliveryClass::Nothing => quiet_at,
-            _ if was_in_doubt => self.wait(None),
-            _ => self.now,
-        });
-        self.effects.push(Effect::Report(Some(Problem::new("ANSWER_LOST", evidence))));
-    }
-
-    /// Whether sending again cannot make a second post.
-    fn may_resend(&self) -> bool {
-        let in_time = !self.is_late() && self.after.refusal.is_none();
-        match self.class {
-            DeliveryClass::NaturalKey => in_time,
-            DeliveryClass::Handle => in_time && self.is_quiet(),
-            DeliveryClass::IdempotencyKey => {
-                let first = self.after.first_armed_at.unwrap_or(i64::MIN);
-                in_time && self.is_quiet() && self.now < first.saturating_add(self.policy.key_window)
-            }
-            DeliveryClass::ReadBack | DeliveryClass::Nothing => false,
-        }
-    }
-
-    /// An unknown outcome, looked at afresh.
-    fn wonder(&mut self) {
-        if self.is_quiet() {
-            self.close_open(Closing::Unconfirmed);
-        }
-        let spent = self.after.doubt_since.is_some_and(|at| self.now >= at + self.policy.reconcile_budget);
-        if spent || (self.class == DeliveryClass::Nothing && self.is_quiet()) {
-            self.close_open(Closing::Unconfirmed);
-            self.ask_user();
-        } else if self.class == DeliveryClass::NaturalKey && self.may_resend() {
-            self.effects.push(Effect::Resend);
-        } else if self.class == DeliveryClass::Nothing {
-            self.after.next_at = self.after.quiet_at;
-        } else {
-            self.effects.push(Effect::Look);
-        }
-    }
-
-    fn ask_user(&mut self) {
-        self.end(
-            State::NeedsConfirmation,
-            Some(Problem::new(
-                "NEEDS_CONFIRMATION",
-                "The network did not answer and cannot tell whether the post is there. Look at the account and decide.",
-            )),
-        );
-        self.after.next_at = Some(self.now + self.policy.late_look_every);
-    }
-
-    fn looked(&mut self, found: Found) {
-        match found {
-            Found::Live { native_id, url, evidence } => self.publish(native_id, url, Some(evidence)),
-            // The key protects the repetition; it needs no read.
-            Found::Unsure { .. } if self.class == DeliveryClass::IdempotencyKey && self.may_resend() => {
-                self.close_open(Closing::Unconfirmed);
-                self.after.next_at = Some(self.now);
-                self.effects.push(Effect::Resend);
-            }
-            Found::Unsure { .. } => {
-                let at = self.wait(None);
-                self.after.next_at = Some(at);
-            }
-            Found::Absent if !self.is_quiet() => {
-                let quiet_at = self.after.quiet_at.unwrap_or(self.now);
-                let at = self.wait(None);
-                self.after.next_at = Some(at.min(quiet_at));
-            }
-            Found::Absent => {
-                self.close_open(Closing::Unconfirmed);
-                self.absent();
-            }
-        }
-    }
-
-    /// Not there, and nothing can be under way any more.
-    fn absent(&mut self) {
-        if self.may_resend() {
-            self.after.next_at = Some(self.now);
-            self.effects.push(Effect::Resend);
-            return;
-        }
-        let proven = match self.class {
-            DeliveryClass::NaturalKey | DeliveryClass::Handle => true,
-            _ => {
-                self.after.absent_reads += 1;
-                let since = *self.after.absent_since.get_or_insert(self.now);
-                self.after.absent_reads >= self.policy.absent_reads && self.now - since >= self.policy.absent_span
-            }
-        };
-        if !proven {
-            let between = self.policy.absent_span / i64::from(self.policy.absent_reads.max(2) - 1);
-            self.after.next_at = Some(self.now + between.max(1));
-        } else if let Some(refusal) = self.after.refusal.clone() {
-            self.end(State::Failed, Some(refusal));
-        } else if self.class == DeliveryClass::ReadBack {
-            self.ask_user();
-        } else if self.is_late() {
-            self.miss();
-        } else {
-            self.after.next_at = Some(self.after.late_at);
-        }
-    }
-
-    fn looked_late(&mut self, found: Found) {
-        if let Found::Live { native_id, url, evidence } = found {
-            self.publish(native_id, url, Some(evidence));
-        } else {
-            let last = self.after.doubt_since.unwrap_or(self.now).saturating_add(self.policy.late_look_for);
-            let next = self.now + self.policy.late_look_every;
-            self.after.next_at = (next < last).then_some(next);
-        }
-    }
-
-    fn polled(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Accepted { native_id, url } => self.publish(native_id, url, None),
-            Outcome::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),
-            other => {
-                let hint = match &other {
-                    Outcome::Transient { retry_after, .. } => *retry_after,
-                    _ => None,
-                };
-                let spent = self.after.doubt_since.is_some_and(|at| self.now >= at + self.policy.reconcile_budget);
-                if spent {
-                    self.ask_user();
-                    return;
-                }
-                let at = if matches!(other, Outcome::Processing { .. }) {
-                    self.now + self.policy.poll_every
-                } else {
-                    self.wait(hint)
-                };
-                self.after.next_at = Some(at);
-                match other {
-                    Outcome::TokenExpired => self.effects.push(Effect::Refresh),
-                    Outcome::Reconnect { message } => self.effects.push(Effect::ParkAccount { message }),
-                    _ => {}
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
-#[path = "step_tests.rs"]
 mod tests;

@@ -72,7 +72,8 @@ impl<'a> Check<'a> {
                 let text = format!("{network} does not accept {}; it accepts {accepted}", item.content_type);
                 self.add(format!("media[{i}]"), "IMAGE_TYPE", text);
             }
-            if limits.image_bytes > 0 && item.size_bytes > limits.image_bytes {
+            let fixed = !is_shrinkable(&item.content_type);
+            if fixed && limits.image_bytes > 0 && item.size_bytes > limits.image_bytes {
                 let text = format!(
                     "the picture has {} bytes, {network} accepts at most {}",
                     item.size_bytes, limits.image_bytes
@@ -80,7 +81,7 @@ impl<'a> Check<'a> {
                 self.add(format!("media[{i}]"), "IMAGE_TOO_LARGE", text);
             }
             let pixels = i64::from(item.width) * i64::from(item.height);
-            if limits.image_pixels > 0 && pixels > limits.image_pixels {
+            if fixed && limits.image_pixels > 0 && pixels > limits.image_pixels {
                 let text = format!(
                     "the picture has {} x {} = {pixels} pixels, {network} accepts at most {}",
                     item.width, item.height, limits.image_pixels
@@ -105,7 +106,41 @@ impl<'a> Check<'a> {
     }
 }
 
+/// Larger stills are read as copies that fit. GIF files count as animations, which the media service leaves as they are;
+/// whether a WebP or PNG moves only its bytes tell, so that is found when the post is prepared.
+fn is_shrinkable(content_type: &str) -> bool {
+    matches!(content_type, "image/jpeg" | "image/png" | "image/webp")
+}
+
 /// Zero means: not limited.
 fn exceeds(count: usize, limit: i32) -> bool {
     limit > 0 && count > usize::try_from(limit).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::content::Media;
+
+    #[test]
+    fn only_what_cannot_be_made_smaller_is_too_large() {
+        let limits = super::super::bluesky::limits();
+        let limits = Limits { image_pixels: 1_000_000, ..limits };
+        let reasons = |content_type: &str| {
+            let media = Media {
+                content_type: content_type.into(),
+                size_bytes: 12_000_000,
+                width: 4000,
+                height: 3000,
+                ..Media::default()
+            };
+            let mut check = Check::new("Bluesky", &limits);
+            check.media(&Content { media: vec![media], ..Content::default() });
+            check.into_violations().into_iter().map(|violation| violation.reason).collect::<Vec<_>>()
+        };
+        for still in ["image/jpeg", "image/png", "image/webp"] {
+            assert_eq!(reasons(still), [""; 0], "{still}");
+        }
+        assert_eq!(reasons("image/gif"), ["IMAGE_TOO_LARGE", "IMAGE_TOO_MANY_PIXELS"]);
+    }
 }

@@ -58,7 +58,9 @@ pub(super) fn event(row: EventRow) -> proto::DeliveryEvent {
         state: known.into(),
         native_id: row.native_id.unwrap_or_default(),
         url: row.url.unwrap_or_default(),
-        problem: row.problem_code.map(|code| problem(Problem::new(code, row.problem_message.unwrap_or_default()))),
+        problem: row
+            .problem_code
+            .map(|code| problem(Problem::new(code, row.problem_message.unwrap_or_default()))),
         event_time: Some(time::to_proto(row.happened_at)),
     }
 }

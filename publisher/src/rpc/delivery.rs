@@ -1,7 +1,12 @@
 //! Deliveries: taken over, given back, checked, reported. A call stores and wakes; it never waits for a network, but
 //! for `ReadMetrics`, which asks one.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{Stream, stream};
 use postmesh_kit::{
@@ -56,7 +61,12 @@ impl Deliveries {
 
     async fn deliver(&self, request: proto::DeliverRequest) -> Result<proto::DeliverResponse, Error> {
         let mut violations = Violations::default();
-        violations.require(request.deliveries.len() <= BATCH, "deliveries", "TOO_MANY", "must be at most 500");
+        violations.require(
+            request.deliveries.len() <= BATCH,
+            "deliveries",
+            "TOO_MANY",
+            "must be at most 500",
+        );
         let mut asked = Vec::with_capacity(request.deliveries.len());
         for (at, delivery) in request.deliveries.into_iter().enumerate() {
             asked.push(read(&mut violations, at, delivery));
@@ -69,8 +79,8 @@ impl Deliveries {
         let ids: Vec<Uuid> = asked.iter().map(|delivery| delivery.target_id).collect();
         for mut delivery in asked {
             let key = (delivery.workspace_id, delivery.account_id);
-            if !known.contains_key(&key) {
-                known.insert(key, self.parts.store.account(key.0, key.1).await?);
+            if let Entry::Vacant(place) = known.entry(key) {
+                place.insert(self.parts.store.account(key.0, key.1).await?);
             }
             let account = known.get(&key).and_then(Option::as_ref);
             match self.check(&mut delivery, account) {
@@ -99,7 +109,8 @@ impl Deliveries {
     /// Whether a delivery can be taken; decides its plan.
     fn check(&self, delivery: &mut Delivering, account: Option<&Account>) -> Result<(), Problem> {
         let gone = || Problem::new("ACCOUNT_GONE", "The account was disconnected. Choose another one.");
-        let account = account.filter(|account| account.state != AccountState::Disconnected).ok_or_else(gone)?;
+        let account =
+            account.filter(|account| account.state != AccountState::Disconnected).ok_or_else(gone)?;
         let network = self.parts.network(&account.network).map_err(|_| gone())?;
         if let Some(violation) = network.validate(&account.limits, &delivery.content).into_iter().next() {
             return Err(Problem::new(violation.reason, violation.description));
@@ -128,7 +139,8 @@ impl Deliveries {
 
     async fn recall(&self, request: proto::RecallRequest) -> Result<proto::RecallResponse, Error> {
         let mut violations = Violations::default();
-        let workspace_id = violations.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
+        let workspace_id =
+            violations.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
         violations.require(request.items.len() <= BATCH, "items", "TOO_MANY", "must be at most 500");
         let mut items = Vec::with_capacity(request.items.len());
         for (at, item) in request.items.iter().enumerate() {
@@ -140,11 +152,8 @@ impl Deliveries {
         self.parts.ring_events();
         self.accounts.wake(answers.iter().filter_map(|answer| answer.account_id));
         let results = items.into_iter().zip(answers).map(|((target_id, _), answer)| {
-            let outcome = if answer.is_recalled {
-                proto::RecallOutcome::Recalled
-            } else {
-                proto::RecallOutcome::TooLate
-            };
+            let outcome =
+                if answer.holds { proto::RecallOutcome::Recalled } else { proto::RecallOutcome::TooLate };
             proto::RecallResult {
                 target_id: target_id.to_string(),
                 outcome: outcome.into(),
@@ -156,11 +165,13 @@ impl Deliveries {
 
     async fn validate(&self, request: proto::ValidateRequest) -> Result<proto::ValidateResponse, Error> {
         let mut violations = Violations::default();
-        let workspace_id = violations.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
+        let workspace_id =
+            violations.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
         violations.require(request.items.len() <= CHECKS, "items", "TOO_MANY", "must be at most 100");
         let mut items = Vec::with_capacity(request.items.len());
         for (at, item) in request.items.into_iter().enumerate() {
-            let account_id = violations.take(ids::parse(&format!("items[{at}].account_id"), &item.account_id));
+            let account_id =
+                violations.take(ids::parse(&format!("items[{at}].account_id"), &item.account_id));
             let content = convert::content(&mut violations, &format!("items[{at}].content"), item.content);
             items.push((account_id.unwrap_or_default(), content));
         }
@@ -172,11 +183,12 @@ impl Deliveries {
                 continue;
             };
             let network = self.parts.network(&account.network)?;
-            let violations = network.validate(&account.limits, &content).into_iter().map(|violation| proto::Violation {
-                field: violation.field,
-                reason: violation.reason.to_owned(),
-                description: violation.description,
-            });
+            let violations =
+                network.validate(&account.limits, &content).into_iter().map(|violation| proto::Violation {
+                    field: violation.field,
+                    reason: violation.reason.to_owned(),
+                    description: violation.description,
+                });
             results.push(proto::ValidateResult {
                 violations: violations.collect(),
                 account: Some(account::to_proto(&account)),
@@ -185,9 +197,13 @@ impl Deliveries {
         Ok(proto::ValidateResponse { results })
     }
 
-    async fn read_metrics(&self, request: proto::ReadMetricsRequest) -> Result<proto::ReadMetricsResponse, Error> {
+    async fn read_metrics(
+        &self,
+        request: proto::ReadMetricsRequest,
+    ) -> Result<proto::ReadMetricsResponse, Error> {
         let mut violations = Violations::default();
-        let workspace_id = violations.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
+        let workspace_id =
+            violations.take(ids::parse("workspace_id", &request.workspace_id)).unwrap_or_default();
         let account_id = violations.take(ids::parse("account_id", &request.account_id)).unwrap_or_default();
         violations.require(request.native_ids.len() <= POSTS, "native_ids", "TOO_MANY", "must be at most 25");
         violations.into_result().map_err(Error::Invalid)?;
@@ -228,7 +244,8 @@ impl Deliveries {
     }
 
     async fn counts(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
-        let network = self.parts.network(&session.network).map_err(|error| Fault::Store(error.to_string()))?;
+        let network =
+            self.parts.network(&session.network).map_err(|error| Fault::Store(error.to_string()))?;
         network.metrics(session, native_ids).await
     }
 
@@ -244,7 +261,8 @@ impl Deliveries {
                 };
                 if is_first || !rows.is_empty() {
                     let last = rows.last().map_or(after, |row| row.sequence);
-                    let answer = proto::TailEventsResponse { events: rows.into_iter().map(convert::event).collect() };
+                    let answer =
+                        proto::TailEventsResponse { events: rows.into_iter().map(convert::event).collect() };
                     return Some((Ok(answer), (this, events, last, false)));
                 }
                 if after == i64::MAX {
@@ -293,11 +311,17 @@ fn read(violations: &mut Violations, at: usize, delivery: proto::Delivery) -> De
 impl DeliveryService for Deliveries {
     type TailEventsStream = Pin<Box<dyn Stream<Item = Result<proto::TailEventsResponse, Status>> + Send>>;
 
-    async fn deliver(&self, request: Request<proto::DeliverRequest>) -> Result<Response<proto::DeliverResponse>, Status> {
+    async fn deliver(
+        &self,
+        request: Request<proto::DeliverRequest>,
+    ) -> Result<Response<proto::DeliverResponse>, Status> {
         self.deliver(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
-    async fn recall(&self, request: Request<proto::RecallRequest>) -> Result<Response<proto::RecallResponse>, Status> {
+    async fn recall(
+        &self,
+        request: Request<proto::RecallRequest>,
+    ) -> Result<Response<proto::RecallResponse>, Status> {
         self.recall(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 

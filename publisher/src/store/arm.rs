@@ -140,7 +140,8 @@ impl Store {
     ) -> Result<(Vec<bool>, Arming), Error> {
         let sqlite = self.db.is_sqlite();
         let deadline = Boottime::now() + Duration::from_millis(request.send_timeout.max(0) as u64);
-        let (target_id, key, resend) = (request.target_id, request.key.clone(), request.from == State::Unknown);
+        let (target_id, key, resend) =
+            (request.target_id, request.key.clone(), request.from == State::Unknown);
         let (moved, verdict) = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {

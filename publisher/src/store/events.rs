@@ -67,14 +67,17 @@ impl Store {
     /// Gives the events that are committed and have none their sequence.
     async fn number_events(&self) -> Result<(), Error> {
         let Db::Postgres(pool) = &self.db else { return Ok(()) };
-        let some: bool =
-            sqlx::query_scalar("select exists (select 1 from events where sequence is null)").fetch_one(pool).await?;
+        let some: bool = sqlx::query_scalar("select exists (select 1 from events where sequence is null)")
+            .fetch_one(pool)
+            .await?;
         if !some {
             return Ok(());
         }
         db::write_postgres(pool, |tx| {
             Box::pin(async move {
-                let last: i64 = sqlx::query_scalar("select last from event_cursor for update").fetch_one(&mut *tx).await?;
+                let last: i64 = sqlx::query_scalar("select last from event_cursor for update")
+                    .fetch_one(&mut *tx)
+                    .await?;
                 let numbered = sqlx::query(
                     "update events
                         set sequence = $1 + pending.rank

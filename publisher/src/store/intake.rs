@@ -49,7 +49,7 @@ pub(crate) enum Taken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Recalled {
     /// It can never be sent at this revision.
-    pub(crate) is_recalled: bool,
+    pub(crate) holds: bool,
     /// Where the target is now; `None` when it is not known here.
     pub(crate) state: Option<State>,
     /// The account whose line changed.
@@ -143,7 +143,7 @@ impl Store {
                 taken.push(verdict);
             }
             if !rows.is_empty() {
-                let rows = serde_json::Value::from_iter(rows.into_iter().map(|(.., row)| row)).to_string();
+                let rows = serde_json::Value::Array(rows.into_iter().map(|(.., row)| row).collect()).to_string();
                 sqlx::query(either!(sqlite, UPSERT_SQLITE, UPSERT_POSTGRES)).bind(rows).execute(&mut *tx).await?;
             }
             Ok::<_, Error>(taken)
@@ -151,7 +151,11 @@ impl Store {
     }
 
     /// Takes targets of a workspace back; answers one by one, in their order.
-    pub(crate) async fn recall(&self, workspace_id: Uuid, items: Vec<(Uuid, i64)>) -> Result<Vec<Recalled>, Error> {
+    pub(crate) async fn recall(
+        &self,
+        workspace_id: Uuid,
+        items: Vec<(Uuid, i64)>,
+    ) -> Result<Vec<Recalled>, Error> {
         let sqlite = self.db.is_sqlite();
         let ids = id_list(items.iter().map(|(target_id, _)| target_id));
         write!(self.db, tx => {
@@ -164,16 +168,16 @@ impl Store {
             for (target_id, revision) in items {
                 let row = known.iter().find(|row| row.0 == target_id);
                 let answer = match row {
-                    None => Recalled { is_recalled: true, state: None, account_id: None },
+                    None => Recalled { holds: true, state: None, account_id: None },
                     Some(row) if row.1 != workspace_id => {
-                        answers.push(Recalled { is_recalled: false, state: None, account_id: None });
+                        answers.push(Recalled { holds: false, state: None, account_id: None });
                         continue;
                     }
                     Some((_, _, known_revision, state, account_id)) => {
                         let state = State::parse(state).ok_or_else(|| Error::corrupt("state of a delivery", state))?;
                         let account_id = Some(*account_id);
                         if *known_revision > revision {
-                            Recalled { is_recalled: true, state: Some(state), account_id }
+                            Recalled { holds: true, state: Some(state), account_id }
                         } else if state.is_unsent() {
                             sqlx::query(timed!(sqlite,
                                 "update deliveries
@@ -181,13 +185,13 @@ impl Store {
                                   where target_id = $1"))
                                 .bind(target_id).execute(&mut *tx).await?;
                             super::events::insert!(tx, sqlite, target_id)?;
-                            Recalled { is_recalled: true, state: Some(State::Cancelled), account_id }
+                            Recalled { holds: true, state: Some(State::Cancelled), account_id }
                         } else {
-                            Recalled { is_recalled: state == State::Cancelled, state: Some(state), account_id }
+                            Recalled { holds: state == State::Cancelled, state: Some(state), account_id }
                         }
                     }
                 };
-                if answer.is_recalled {
+                if answer.holds {
                     sqlx::query(timed!(sqlite,
                         "insert into recalls (target_id, workspace_id, revision, recalled_at)
                          values ($1, $2, $3, ", ")
@@ -210,10 +214,12 @@ fn judge(
     recalls: &[(Uuid, Uuid, i64)],
     earlier: &[(Uuid, i64, serde_json::Value)],
 ) -> Result<(Taken, bool), Error> {
-    let is_recalled = recalls.iter().any(|(target_id, workspace_id, revision)| {
-        *target_id == delivery.target_id && *workspace_id == delivery.workspace_id && *revision >= delivery.revision
+    let holds = recalls.iter().any(|(target_id, workspace_id, revision)| {
+        *target_id == delivery.target_id
+            && *workspace_id == delivery.workspace_id
+            && *revision >= delivery.revision
     });
-    if is_recalled {
+    if holds {
         return Ok((Taken::Superseded, false));
     }
     if let Some((_, revision, _)) = earlier.iter().find(|(target_id, ..)| *target_id == delivery.target_id) {
@@ -223,7 +229,8 @@ fn judge(
             std::cmp::Ordering::Greater => (Taken::Superseded, false),
         });
     }
-    let Some((_, workspace_id, revision, state, _)) = known.iter().find(|row| row.0 == delivery.target_id) else {
+    let Some((_, workspace_id, revision, state, _)) = known.iter().find(|row| row.0 == delivery.target_id)
+    else {
         return Ok((Taken::Accepted, true));
     };
     let state = State::parse(state).ok_or_else(|| Error::corrupt("state of a delivery", state))?;

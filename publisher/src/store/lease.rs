@@ -10,7 +10,12 @@ use crate::error::Error;
 
 impl Store {
     /// Takes the account, or takes it again with a new fence. `None` while another process holds it.
-    pub(crate) async fn acquire_lease(&self, account_id: Uuid, owner: Uuid, ttl: i64) -> Result<Option<i64>, Error> {
+    pub(crate) async fn acquire_lease(
+        &self,
+        account_id: Uuid,
+        owner: Uuid,
+        ttl: i64,
+    ) -> Result<Option<i64>, Error> {
         let sqlite = self.db.is_sqlite();
         let ttl = if sqlite { i64::MAX / 4 } else { ttl };
         write!(self.db, tx => {

@@ -3,8 +3,15 @@
 use postmesh_kit::{read, write};
 use uuid::Uuid;
 
-use super::{Store, either, events, id_list, rows::{Stored, columns}, timed};
-use crate::{domain::{delivery::AttemptFacts, step::Problem}, error::Error};
+use super::{
+    Store, either, events, id_list,
+    rows::{Stored, columns},
+    timed,
+};
+use crate::{
+    domain::{delivery::AttemptFacts, step::Problem},
+    error::Error,
+};
 
 /// Native ids of an account that a lost send cannot be, at most.
 const TAKEN: i64 = 200;
@@ -103,7 +110,13 @@ impl Store {
     }
 
     /// Stores the handle of a step.
-    pub(crate) async fn save_handle(&self, target_id: Uuid, revision: i64, step: String, handle: String) -> Result<(), Error> {
+    pub(crate) async fn save_handle(
+        &self,
+        target_id: Uuid,
+        revision: i64,
+        step: String,
+        handle: String,
+    ) -> Result<(), Error> {
         let sqlite = self.db.is_sqlite();
         write!(self.db, tx => {
             sqlx::query(timed!(sqlite,

@@ -28,7 +28,7 @@ use uuid::Uuid;
 pub use arm::Armed;
 pub(crate) use arm::{ArmRequest, Arming};
 pub(crate) use events::EventRow;
-pub(crate) use intake::{Delivering, Recalled, Taken};
+pub(crate) use intake::{Delivering, Taken};
 pub(crate) use rows::Stored;
 pub(crate) use settle::Change;
 

@@ -55,7 +55,8 @@ pub(crate) struct Stored {
 impl Stored {
     /// What decisions depend on.
     pub(crate) fn decision(&self) -> Result<step::Delivery, Error> {
-        let state = State::parse(&self.state).ok_or_else(|| Error::corrupt("state of a delivery", &self.state))?;
+        let state =
+            State::parse(&self.state).ok_or_else(|| Error::corrupt("state of a delivery", &self.state))?;
         Ok(step::Delivery {
             state,
             due_at: self.due_at,
@@ -78,9 +79,10 @@ impl Stored {
 
     /// What adapters work with.
     pub(crate) fn work(&self, keys: &Keys) -> Result<Work, Error> {
-        let content: Content =
-            serde_json::from_str(&self.content).map_err(|why| Error::corrupt("content of a delivery", why))?;
-        let plan = serde_json::from_str(&self.plan).map_err(|why| Error::corrupt("plan of a delivery", why))?;
+        let content: Content = serde_json::from_str(&self.content)
+            .map_err(|why| Error::corrupt("content of a delivery", why))?;
+        let plan =
+            serde_json::from_str(&self.plan).map_err(|why| Error::corrupt("plan of a delivery", why))?;
         Ok(Work {
             target_id: self.target_id,
             post_id: self.post_id,

@@ -7,7 +7,7 @@
 use postmesh_kit::write;
 use uuid::Uuid;
 
-use super::{Store, events, rows::Stored, timed};
+use super::{Store, rows::Stored};
 use crate::{
     domain::{
         outcome::Wire,
@@ -85,7 +85,7 @@ impl Change {
     /// The same change as rows after it is stored.
     pub(crate) fn apply_to(&self, stored: &mut Stored) {
         let after = &self.after;
-        stored.state = after.state.as_str().to_owned();
+        after.state.as_str().clone_into(&mut stored.state);
         stored.next_at = after.next_at;
         stored.tries = i64::from(after.tries);
         stored.is_open = after.is_open;

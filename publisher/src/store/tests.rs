@@ -21,7 +21,7 @@ use crate::{
         state::State,
         step::{Event, Problem, step},
     },
-    store::intake::Taken,
+    store::intake::{Recalled, Taken},
 };
 
 const WORKSPACE: Uuid = Uuid::from_u128(1);
@@ -114,9 +114,15 @@ async fn takes_a_revision_once_and_replaces_it_by_a_newer_one() {
         let due = now() + HOUR;
         let batch = vec![a_delivery(1, 1, due), a_delivery(2, 1, due), a_delivery(1, 1, due)];
         assert_eq!(store.deliver(batch, &policy()).await.unwrap(), vec![Taken::Accepted; 3]);
-        assert_eq!(store.deliver(vec![a_delivery(1, 1, due + 5)], &policy()).await.unwrap(), [Taken::Accepted]);
+        assert_eq!(
+            store.deliver(vec![a_delivery(1, 1, due + 5)], &policy()).await.unwrap(),
+            [Taken::Accepted]
+        );
         assert_eq!(row(&store, 1).await.due_at, due, "the same revision changes nothing");
-        assert_eq!(store.deliver(vec![a_delivery(1, 2, due + 5)], &policy()).await.unwrap(), [Taken::Accepted]);
+        assert_eq!(
+            store.deliver(vec![a_delivery(1, 2, due + 5)], &policy()).await.unwrap(),
+            [Taken::Accepted]
+        );
         let stored = row(&store, 1).await;
         assert_eq!((stored.revision, stored.due_at, stored.state.as_str()), (2, due + 5, "handed_over"));
         assert_eq!(stored.next_at, Some(due + 5 - 60_000));
@@ -151,21 +157,21 @@ async fn a_recalled_revision_is_never_accepted_whichever_comes_first() {
         let target = Uuid::from_u128;
         // Before it arrives.
         let answers = store.recall(WORKSPACE, vec![(target(1), 1)]).await.unwrap();
-        assert_eq!(answers, [Recalled { is_recalled: true, state: None, account_id: None }]);
+        assert_eq!(answers, [Recalled { holds: true, state: None, account_id: None }]);
         assert_eq!(store.deliver(vec![a_delivery(1, 1, due)], &policy()).await.unwrap(), [Taken::Superseded]);
         assert_eq!(store.deliver(vec![a_delivery(1, 2, due)], &policy()).await.unwrap(), [Taken::Accepted]);
         // After; twice.
         for _ in 0..2 {
             let answers = store.recall(WORKSPACE, vec![(target(1), 2)]).await.unwrap();
             assert_eq!(answers[0].state, Some(State::Cancelled));
-            assert!(answers[0].is_recalled);
+            assert!(answers[0].holds);
         }
         assert_eq!(store.deliver(vec![a_delivery(1, 2, due)], &policy()).await.unwrap(), [Taken::Superseded]);
         assert_eq!(store.events_after(0, 10).await.unwrap().len(), 1);
         // Another workspace can neither recall nor block it.
         store.deliver(vec![a_delivery(5, 1, due)], &policy()).await.unwrap();
         let answers = store.recall(Uuid::from_u128(99), vec![(target(5), 1), (target(6), 9)]).await.unwrap();
-        assert!(!answers[0].is_recalled);
+        assert!(!answers[0].holds);
         assert_eq!(store.deliver(vec![a_delivery(6, 1, due)], &policy()).await.unwrap(), [Taken::Accepted]);
         assert_eq!(row(&store, 5).await.state, "handed_over");
     })
@@ -179,8 +185,8 @@ async fn a_recall_is_too_late_once_armed() {
         store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
         let items = vec![(Uuid::from_u128(1), 1), (Uuid::from_u128(2), 1)];
         let answers = store.recall(WORKSPACE, items).await.unwrap();
-        assert_eq!((answers[0].is_recalled, answers[0].state), (false, Some(State::Sending)));
-        assert!(answers[1].is_recalled);
+        assert_eq!((answers[0].holds, answers[0].state), (false, Some(State::Sending)));
+        assert!(answers[1].holds);
         let published = change(&store, 1, accepted("9"), DeliveryClass::IdempotencyKey).await;
         let (_, arming) = store.apply_and_arm(vec![published], an_arm(2, owner, fence)).await.unwrap();
         assert!(matches!(arming, Arming::Gone), "a recalled delivery is never armed: {arming:?}");
@@ -206,7 +212,9 @@ async fn arms_only_what_is_due_and_only_for_the_owner() {
         assert!(matches!(arm(ArmRequest { revision: 2, ..an_arm(1, owner, fence) }).await, Arming::Gone));
         let foreign = ArmRequest { workspace_id: Uuid::from_u128(99), ..an_arm(1, owner, fence) };
         assert!(matches!(arm(foreign).await, Arming::Gone));
-        let Arming::Armed { armed, armed_at } = arm(an_arm(1, owner, fence)).await else { panic!("must arm") };
+        let Arming::Armed { armed, armed_at } = arm(an_arm(1, owner, fence)).await else {
+            panic!("must arm")
+        };
         assert_eq!((armed.n(), armed.key(), armed.is_resend()), (1, "KEY", false));
         assert!(armed.time_left().unwrap().as_secs() >= 50);
         assert!((armed_at - now()).abs() < 60_000);
@@ -246,7 +254,10 @@ async fn permits_are_counted_by_arming_alone() {
         let gone = ArmRequest { revision: 9, ..limited(1) };
         assert!(matches!(store.apply_and_arm(vec![], gone).await.unwrap().1, Arming::Gone));
         let (_, first) = store.apply_and_arm(vec![], limited(1)).await.unwrap();
-        assert!(matches!(first, Arming::Armed { .. }), "the permit of the refused one was given back: {first:?}");
+        assert!(
+            matches!(first, Arming::Armed { .. }),
+            "the permit of the refused one was given back: {first:?}"
+        );
         let published = change(&store, 1, accepted("9"), DeliveryClass::IdempotencyKey).await;
         let (moved, second) = store.apply_and_arm(vec![published], limited(2)).await.unwrap();
         assert_eq!(moved, [true]);
@@ -324,11 +335,16 @@ async fn what_a_network_accepted_is_stored_wherever_the_delivery_is_by_now() {
         .await;
         let lost = change(&store, 1, Event::Lost, DeliveryClass::IdempotencyKey).await;
         store.apply(vec![lost]).await.unwrap();
-        assert_eq!(store.apply(vec![late_refusal]).await.unwrap(), [false], "a zombie's refusal proves nothing");
+        assert_eq!(
+            store.apply(vec![late_refusal]).await.unwrap(),
+            [false],
+            "a zombie's refusal proves nothing"
+        );
         assert_eq!(store.apply(vec![late_answer.clone()]).await.unwrap(), [true]);
         assert_eq!(store.apply(vec![late_answer]).await.unwrap(), [false]);
         assert_eq!(row(&store, 1).await.state, "published");
-        let states: Vec<_> = store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
+        let states: Vec<_> =
+            store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
         assert_eq!(states, ["unknown", "published"]);
     })
     .await;
@@ -362,7 +378,13 @@ async fn finds_accounts_with_work_and_their_line_in_order() {
         other.account_id = Uuid::from_u128(20);
         let mut far = a_delivery(10, 1, start + 24 * HOUR);
         far.account_id = Uuid::from_u128(21);
-        let batch = vec![a_delivery(2, 1, start + 50), a_delivery(1, 1, start + 50), a_delivery(3, 1, start), other, far];
+        let batch = vec![
+            a_delivery(2, 1, start + 50),
+            a_delivery(1, 1, start + 50),
+            a_delivery(3, 1, start),
+            other,
+            far,
+        ];
         store.deliver(batch, &policy()).await.unwrap();
         assert_eq!(store.accounts_with_work(start, 10).await.unwrap(), [Uuid::from_u128(20), ACCOUNT]);
         assert_eq!(store.accounts_with_work(start, 1).await.unwrap(), [Uuid::from_u128(20)]);
@@ -396,7 +418,10 @@ async fn keeps_handles_of_a_revision() {
         store.save_handle(target, 1, "media.0".into(), "\"a\"".into()).await.unwrap();
         store.save_handle(target, 1, "media.0".into(), "\"b\"".into()).await.unwrap();
         store.save_handle(Uuid::from_u128(2), 1, "media.0".into(), "\"c\"".into()).await.unwrap();
-        assert_eq!(store.handles(&[target]).await.unwrap(), [(target, 1, "media.0".to_owned(), "\"b\"".to_owned())]);
+        assert_eq!(
+            store.handles(&[target]).await.unwrap(),
+            [(target, 1, "media.0".to_owned(), "\"b\"".to_owned())]
+        );
     })
     .await;
 }
@@ -410,7 +435,8 @@ async fn parks_and_cancels_what_an_account_has_not_sent() {
         assert_eq!(store.parked(ACCOUNT, 10).await.unwrap().len(), 2);
         assert_eq!(row(&store, 1).await.state, "sending");
         assert_eq!(store.cancel_account(ACCOUNT, &Problem::new("DISCONNECTED", "x")).await.unwrap(), 2);
-        let states: Vec<_> = store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
+        let states: Vec<_> =
+            store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
         assert_eq!(states, ["parked", "parked", "cancelled", "cancelled"]);
         assert!(store.beside_the_line(now(), 10).await.unwrap().is_empty());
     })

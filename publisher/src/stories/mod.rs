@@ -6,10 +6,7 @@ mod many;
 mod publishing;
 mod restarts;
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use postmesh_kit::{
     clock::{Clock, SystemClock},
@@ -25,7 +22,8 @@ use postmesh_kit::{
 use postmesh_proto::{
     common::v1::TargetState,
     publisher::v1::{
-        self as proto, account_service_client::AccountServiceClient, delivery_service_client::DeliveryServiceClient,
+        self as proto, account_service_client::AccountServiceClient,
+        delivery_service_client::DeliveryServiceClient,
     },
 };
 use serde_json::{Value, json};
@@ -109,9 +107,11 @@ impl Mesh {
 
     /// Begins a life of the service on the same database.
     async fn start(&mut self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let url = if self.kind == Kind::Postgres { postgres_url() } else { String::new() };
-        let (folder, schema, config) = (self.folder.path().to_owned(), self.schema.clone(), self.config.clone());
+        let (folder, schema, config) =
+            (self.folder.path().to_owned(), self.schema.clone(), self.config.clone());
         let lifecycle = Lifecycle::new();
         let life = lifecycle.clone();
         let started = runtime.spawn(async move {
@@ -142,7 +142,11 @@ impl Mesh {
     async fn stop(&mut self) -> bool {
         let life = self.life.take().unwrap();
         let lifecycle = life.lifecycle.clone();
-        let clean = life.runtime.spawn(async move { lifecycle.shutdown(Duration::from_secs(10)).await }).await.unwrap();
+        let clean = life
+            .runtime
+            .spawn(async move { lifecycle.shutdown(Duration::from_secs(10)).await })
+            .await
+            .unwrap();
         life.runtime.shutdown_background();
         clean
     }
@@ -160,7 +164,10 @@ impl Mesh {
     }
 
     fn mine<T>(&self, message: T) -> tonic::Request<T> {
-        with_token(message, &self.tokens.mint(Uuid::from_u128(7), self.workspace, &["accounts.read", "accounts.write"]))
+        with_token(
+            message,
+            &self.tokens.mint(Uuid::from_u128(7), self.workspace, &["accounts.read", "accounts.write"]),
+        )
     }
 
     async fn bluesky(&self) -> String {
@@ -219,7 +226,8 @@ impl Mesh {
 
     /// Hands deliveries over; all must be accepted.
     async fn deliver(&self, deliveries: Vec<proto::Delivery>) -> Vec<String> {
-        let answer = self.deliveries().deliver(proto::DeliverRequest { deliveries }).await.unwrap().into_inner();
+        let answer =
+            self.deliveries().deliver(proto::DeliverRequest { deliveries }).await.unwrap().into_inner();
         let accepted = |result: proto::DeliverResult| {
             assert_eq!(result.outcome(), proto::DeliverOutcome::Accepted, "{result:?}");
             result.target_id
@@ -234,7 +242,11 @@ impl Mesh {
     }
 
     /// Follows the events from the first one until each target is in a state that `ends` accepts; answers all events.
-    async fn follow(&self, targets: &[String], ends: impl Fn(TargetState) -> bool) -> Vec<proto::DeliveryEvent> {
+    async fn follow(
+        &self,
+        targets: &[String],
+        ends: impl Fn(TargetState) -> bool,
+    ) -> Vec<proto::DeliveryEvent> {
         let mut stream = self
             .deliveries()
             .tail_events(proto::TailEventsRequest { after_sequence: 0 })
@@ -283,7 +295,8 @@ impl Mesh {
             )
         };
         let events = self.follow(targets, is_final).await;
-        let last = |target: &String| events.iter().rev().find(|event| event.target_id == *target).unwrap().clone();
+        let last =
+            |target: &String| events.iter().rev().find(|event| event.target_id == *target).unwrap().clone();
         targets.iter().map(last).collect()
     }
 

@@ -139,8 +139,9 @@ async fn a_recall_that_is_answered_holds_and_one_that_is_late_says_so() {
         let mesh = Mesh::new(kind, quick()).await;
         let account = mesh.mastodon().await;
         mesh.fault("mastodon", hold()).await;
-        let targets =
-            mesh.deliver(vec![mesh.a_delivery(&account, "sent", 0), mesh.a_delivery(&account, "recalled", 20)]).await;
+        let targets = mesh
+            .deliver(vec![mesh.a_delivery(&account, "sent", 0), mesh.a_delivery(&account, "recalled", 20)])
+            .await;
         mesh.held(1).await;
         let late = mesh.recall(&targets[0]).await;
         assert_eq!((late.outcome(), late.state()), (proto::RecallOutcome::TooLate, TargetState::Sending));
@@ -215,16 +216,23 @@ async fn checks_contents_and_refuses_what_the_network_would() {
     let long = mesh.a_delivery(&account, &"x".repeat(600), 0);
     let item = proto::ValidateItem { account_id: account.clone(), content: long.content.clone() };
     let unknown = proto::ValidateItem { account_id: Uuid::nil().to_string(), content: long.content.clone() };
-    let request = proto::ValidateRequest { workspace_id: mesh.workspace.to_string(), items: vec![item, unknown] };
+    let request =
+        proto::ValidateRequest { workspace_id: mesh.workspace.to_string(), items: vec![item, unknown] };
     let answer = mesh.deliveries().validate(request).await.unwrap().into_inner();
     assert_eq!(answer.results[0].violations[0].reason, "TEXT_TOO_LONG");
     assert_eq!(answer.results[0].account.as_ref().unwrap().id, account);
     assert_eq!(answer.results[1].account, None);
-    let answer = mesh.deliveries().deliver(proto::DeliverRequest { deliveries: vec![long] }).await.unwrap().into_inner();
+    let answer = mesh
+        .deliveries()
+        .deliver(proto::DeliverRequest { deliveries: vec![long] })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.results[0].outcome(), proto::DeliverOutcome::Refused);
     let mut wrong = mesh.a_delivery("x", "y", 0);
     wrong.due_time = None;
-    let status = mesh.deliveries().deliver(proto::DeliverRequest { deliveries: vec![wrong] }).await.unwrap_err();
+    let status =
+        mesh.deliveries().deliver(proto::DeliverRequest { deliveries: vec![wrong] }).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     assert!(status.message().contains("deliveries[0].account_id") && status.message().contains("due_time"));
     mesh.end().await;

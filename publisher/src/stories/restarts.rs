@@ -69,7 +69,8 @@ async fn a_stop_waits_for_the_send_under_way_and_begins_no_other() {
         let mut mesh = Mesh::new(kind, quick()).await;
         let account = mesh.mastodon().await;
         mesh.fault("mastodon", hold()).await;
-        let deliveries = vec![mesh.a_delivery(&account, "under way", 0), mesh.a_delivery(&account, "next", 50)];
+        let deliveries =
+            vec![mesh.a_delivery(&account, "under way", 0), mesh.a_delivery(&account, "next", 50)];
         let targets = mesh.deliver(deliveries).await;
         mesh.held(1).await;
         let life = mesh.life.as_ref().unwrap().lifecycle.clone();

@@ -1,4 +1,7 @@
-//! A media service that answers every rendition with the same picture, through the real client and server stack.
+//! A media service that answers every rendition with the same picture, which cannot be made smaller, through the real
+//! client and server stack.
+
+use std::collections::HashMap;
 
 use futures::{
     future::BoxFuture,
@@ -18,23 +21,36 @@ use postmesh_proto::media::v1::{
     read_rendition_response::Part,
 };
 use tonic::{Request, Response, Status, Streaming, service::Routes};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::media::MediaSource;
 
 /// A valid PNG of one pixel.
 pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82";
 
-struct OnePicture;
+/// Answers the picture to whoever has room for so many bytes, and refuses others.
+struct OnePicture {
+    needs: i64,
+}
 
 /// A client of that service.
 pub(crate) fn media_client() -> MediaServiceClient<Transport> {
-    let routes = Routes::new(MediaServiceServer::new(OnePicture));
+    client_of(OnePicture { needs: 0 })
+}
+
+fn client_of(service: OnePicture) -> MediaServiceClient<Transport> {
+    let routes = Routes::new(MediaServiceServer::new(service));
     MediaServiceClient::new(serve(postmesh_proto::pool(), routes, "publisher", &Tokens::default()))
 }
 
 /// The source of that picture.
 pub(crate) fn media_source() -> MediaSource {
     MediaSource::new(media_client())
+}
+
+/// A source of a picture that cannot be made smaller than so many bytes.
+pub(crate) fn source_of_bytes(needs: i64) -> MediaSource {
+    MediaSource::new(client_of(OnePicture { needs }))
 }
 
 // `async_trait` does not look into macros, so this is what it would write.
@@ -58,8 +74,12 @@ impl MediaService for OnePicture {
 
     async fn read_rendition(
         &self,
-        _: Request<ReadRenditionRequest>,
+        request: Request<ReadRenditionRequest>,
     ) -> Result<Response<Self::ReadRenditionStream>, Status> {
+        if (1..self.needs).contains(&request.get_ref().max_bytes) {
+            let why = ErrorDetails::with_error_info("CANNOT_FIT", "postmesh.media", HashMap::new());
+            return Err(Status::with_error_details(tonic::Code::FailedPrecondition, "too large", why));
+        }
         let size_bytes = i64::try_from(PNG.len()).expect("the picture is tiny");
         let info = RenditionInfo { content_type: "image/png".into(), size_bytes, width: 1, height: 1 };
         let (head, tail) = PNG.split_at(20);

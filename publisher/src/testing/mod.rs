@@ -16,7 +16,7 @@ use postmesh_sandbox::{Config, Running, Sandbox};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) use self::media::{PNG, media_client, media_source};
+pub(crate) use self::media::{PNG, media_client, media_source, source_of_bytes};
 use crate::{
     domain::{
         content::{Content, Media},

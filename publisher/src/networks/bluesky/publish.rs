@@ -6,18 +6,24 @@ use bytes::Bytes;
 use http::Response;
 use postmesh_kit::http::Bounds;
 use serde_json::{Value, json as object};
+use uuid::Uuid;
 
 use super::{
-    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, MediaSource, Outcome, Ready, Session,
+    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, Limits, MediaSource, Outcome, Ready, Session,
     Work, errors,
     facets::{Dids, mentioned},
     json,
     record::{self, COLLECTION, MENTIONS, blob_step},
     text_of, wire,
 };
+use crate::media::{CANNOT_FIT, Rendition, Room};
 
 /// Uploads carry megabytes over slow lines.
 const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20 };
+
+/// app/bsky/embed/images.json allows 2,000,000 bytes since 2026 and allowed 1,000,000 before; servers and apps that still
+/// hold to the old text would refuse the post or not show it.
+const SAFE_BYTES: i64 = 1_000_000;
 
 impl Bluesky {
     pub(super) async fn prepare_steps(
@@ -41,7 +47,7 @@ impl Bluesky {
             if handles.stored().contains_key(&step) {
                 continue;
             }
-            let rendition = media.read(work.workspace_id, item.media_id).await?;
+            let rendition = picture(media, work.workspace_id, item.media_id, &session.limits).await?;
             let (width, height) = (rendition.width, rendition.height);
             let blob = self.upload(session, &rendition.content_type, rendition.bytes).await?;
             handles.save(&step, object!({ "blob": blob, "width": width, "height": height })).await?;
@@ -106,6 +112,21 @@ impl Bluesky {
             Ok(response) => found(&response, session, work, handles),
             Err(error) => Found::Unsure { why: error.to_string() },
         }
+    }
+}
+
+/// A still small enough for every server and app; what cannot be made smaller may be as large as the lexicon says.
+async fn picture(
+    media: &MediaSource,
+    workspace_id: Uuid,
+    media_id: Uuid,
+    limits: &Limits,
+) -> Result<Rendition, Fault> {
+    let room = Room::of(limits);
+    let safe = Room { bytes: room.bytes.min(SAFE_BYTES), ..room };
+    match media.read(workspace_id, media_id, safe).await {
+        Err(Fault::Rejected { code, .. }) if code == CANNOT_FIT => media.read(workspace_id, media_id, room).await,
+        other => other,
     }
 }
 
@@ -204,6 +225,17 @@ mod tests {
     }
 
     const URI: &str = "at://did:plc:me/app.bsky.feed.post/3lxy2abcde22k";
+
+    #[tokio::test]
+    async fn an_animation_may_be_as_large_as_the_lexicon_says() {
+        let read = |needs| async move {
+            let limits = super::super::limits();
+            picture(&crate::testing::source_of_bytes(needs), Uuid::nil(), Uuid::nil(), &limits).await
+        };
+        assert!(read(1_000_000).await.is_ok());
+        assert!(read(2_000_000).await.is_ok(), "it cannot be made as small as stills are");
+        assert!(matches!(read(2_000_001).await, Err(Fault::Rejected { code, .. }) if code == CANNOT_FIT));
+    }
 
     #[test]
     fn accepts_only_the_record_it_sent() {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::content::{MastodonSettings, Media, Settings, Visibility},
-    media::Rendition,
+    media::{Rendition, Room},
 };
 
 /// How long `prepare` waits for one upload to be processed before it asks to be called again.
@@ -135,7 +135,7 @@ impl Mastodon {
         let (id, ready) = if let Some(stored) = stored {
             (text_of(&stored, "id").to_owned(), stored["ready"] == true)
         } else {
-            let rendition = media.read(work.workspace_id, item.media_id).await?;
+            let rendition = media.read(work.workspace_id, item.media_id, Room::of(&session.limits)).await?;
             let (id, ready) = self.upload(session, item, &rendition).await?;
             handles.save(&step, object!({ "id": id, "ready": ready })).await?;
             (id, ready)

@@ -50,7 +50,11 @@ fn accepted() -> Event {
 }
 
 fn throttled(wait: u64) -> Outcome {
-    Outcome::Transient { code: "RATE_LIMITED".into(), message: "later".into(), retry_after: Some(Duration::from_secs(wait)) }
+    Outcome::Transient {
+        code: "RATE_LIMITED".into(),
+        message: "later".into(),
+        retry_after: Some(Duration::from_secs(wait)),
+    }
 }
 
 fn rejected() -> Outcome {
@@ -154,7 +158,8 @@ fn a_refusal_fails_only_what_is_not_in_doubt() {
     // Reads after quiescence prove it.
     let mut delivery = delivery;
     for minutes in 0..3 {
-        delivery = go(&delivery, Event::Looked(Found::Absent), IdempotencyKey, DUE + 400 + minutes * 300_000).0;
+        delivery =
+            go(&delivery, Event::Looked(Found::Absent), IdempotencyKey, DUE + 400 + minutes * 300_000).0;
     }
     assert_eq!(delivery.state, State::Failed);
 }
@@ -169,7 +174,10 @@ fn class_a_sends_again_at_once_and_is_missed_only_when_absent() {
     assert_eq!(effects, [Effect::Close(Closing::Unconfirmed)]);
     assert_eq!(go(&again, accepted(), NaturalKey, DUE + 20).0.state, State::Published);
     // Past max_late it looks, and never surprises anybody.
-    assert_eq!(go(&unknown, Event::Tick, NaturalKey, DUE + LATE).1, [Effect::Close(Closing::Unconfirmed), Effect::Look]);
+    assert_eq!(
+        go(&unknown, Event::Tick, NaturalKey, DUE + LATE).1,
+        [Effect::Close(Closing::Unconfirmed), Effect::Look]
+    );
     assert!(step(&unknown, Event::Arm { send_deadline: 0 }, NaturalKey, &policy(), DUE + LATE, 0.0).is_err());
     assert_eq!(go(&unknown, Event::Looked(Found::Absent), NaturalKey, DUE + LATE).0.state, State::Missed);
 }
@@ -186,10 +194,20 @@ fn class_c_looks_first_and_sends_again_only_when_quiet_and_inside_the_window() {
     let (quiet, effects) = go(&waits, Event::Looked(Found::Absent), IdempotencyKey, DUE + 120_000);
     assert_eq!(effects, [Effect::Close(Closing::Unconfirmed), Effect::Resend]);
     let unsure = Event::Looked(Found::Unsure { why: "503".into() });
-    assert_eq!(go(&unknown, unsure.clone(), IdempotencyKey, DUE + 119_999).1, [], "not while it may be under way");
-    assert!(go(&unknown, unsure, IdempotencyKey, DUE + 120_000).1.contains(&Effect::Resend), "the key protects it");
+    assert_eq!(
+        go(&unknown, unsure.clone(), IdempotencyKey, DUE + 119_999).1,
+        [],
+        "not while it may be under way"
+    );
+    assert!(
+        go(&unknown, unsure, IdempotencyKey, DUE + 120_000).1.contains(&Effect::Resend),
+        "the key protects it"
+    );
     assert_eq!(go(&quiet, arm.clone(), IdempotencyKey, DUE + 120_000).0.state, State::Sending);
-    assert!(step(&quiet, arm, IdempotencyKey, &policy(), DUE + 50 * 60_000, 0.0).is_err(), "the key may be forgotten");
+    assert!(
+        step(&quiet, arm, IdempotencyKey, &policy(), DUE + 50 * 60_000, 0.0).is_err(),
+        "the key may be forgotten"
+    );
     // Outside the window: absent reads, then missed, never asked of the user.
     let mut late = quiet;
     for read in 0..3 {
@@ -229,7 +247,8 @@ fn classes_d_and_e_never_send_again() {
 #[test]
 fn an_unreachable_network_ends_at_the_user_when_the_budget_is_spent() {
     let (unknown, _) = go(&at(State::Sending), ambiguous(), IdempotencyKey, DUE);
-    let (later, _) = go(&unknown, Event::Looked(Found::Unsure { why: "timeout".into() }), IdempotencyKey, DUE + 9);
+    let (later, _) =
+        go(&unknown, Event::Looked(Found::Unsure { why: "timeout".into() }), IdempotencyKey, DUE + 9);
     assert_eq!(later.state, State::Unknown);
     assert_eq!(go(&later, Event::Tick, IdempotencyKey, DUE + 86_400_000).0.state, State::NeedsConfirmation);
 }
@@ -267,11 +286,16 @@ fn every_unfinished_state_has_a_deadline_and_finals_have_none() {
             for event in every_event() {
                 for now in [DUE - 60_000, DUE, DUE + 120_000, DUE + LATE] {
                     let before = at(state);
-                    let Ok((after, effects)) = step(&before, event.clone(), class, &policy(), now, 0.5) else {
+                    let Ok((after, effects)) = step(&before, event.clone(), class, &policy(), now, 0.5)
+                    else {
                         continue;
                     };
                     assert!(!state.is_final(), "{state} moved by {event:?}");
-                    assert_eq!(after.state.is_final(), after.next_at.is_none(), "{state} {event:?} -> {after:?}");
+                    assert_eq!(
+                        after.state.is_final(),
+                        after.next_at.is_none(),
+                        "{state} {event:?} -> {after:?}"
+                    );
                     if after.state == State::Sending && state != State::Sending {
                         assert!(matches!(event, Event::Arm { .. }), "{event:?}");
                         assert!(matches!(state, State::Prepared | State::Unknown));

@@ -31,7 +31,13 @@ impl Network for Silent {
             class: DeliveryClass::IdempotencyKey,
             connect: &[],
             needs_server: false,
-            capabilities: Capabilities { text_only: true, alt_text: false, threads: false, metrics: false, delete: false },
+            capabilities: Capabilities {
+                text_only: true,
+                alt_text: false,
+                threads: false,
+                metrics: false,
+                delete: false,
+            },
         };
         &FACTS
     }
@@ -68,7 +74,11 @@ impl Network for Silent {
     fn poll<'a>(&'a self, _: &'a Session, _: &'a Work, _: &'a str) -> BoxFuture<'a, Answer> {
         unreachable!()
     }
-    fn metrics<'a>(&'a self, _: &'a Session, _: &'a [String]) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
+    fn metrics<'a>(
+        &'a self,
+        _: &'a Session,
+        _: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
         unreachable!()
     }
     fn delete<'a>(&'a self, _: &'a Session, _: &'a str) -> BoxFuture<'a, Result<(), Fault>> {

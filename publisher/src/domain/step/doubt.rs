@@ -1,0 +1,171 @@
+//! What may be visible without our knowing: waiting until it is quiet, looking, sending again where the class makes it
+//! harmless, asking a person where nothing can tell.
+
+use super::{Closing, DeliveryClass, Effect, Found, Outcome, Problem, Run, State};
+
+impl Run<'_> {
+    pub(super) fn is_quiet(&self) -> bool {
+        self.after.quiet_at.is_none_or(|at| self.now >= at)
+    }
+
+    pub(super) fn still_unknown(&mut self, hint: Option<std::time::Duration>) {
+        let at = self.wait(hint);
+        self.after.state = State::Unknown;
+        self.after.next_at = Some(at);
+    }
+
+    /// The request may be visible. The attempt stays open, so the account stays serialised, until it is quiet.
+    pub(super) fn doubt(&mut self, evidence: &str) {
+        let quiet_at = self.after.send_deadline.unwrap_or(self.now).saturating_add(self.policy.quiesce);
+        let was_in_doubt = self.after.doubt_since.is_some();
+        self.after.state = State::Unknown;
+        self.after.doubt_since.get_or_insert(self.now);
+        self.after.quiet_at = Some(self.after.quiet_at.map_or(quiet_at, |at| at.max(quiet_at)));
+        self.after.absent_reads = 0;
+        self.after.absent_since = None;
+        self.after.next_at = Some(match self.class {
+            DeliveryClass::Nothing => quiet_at,
+            _ if was_in_doubt => self.wait(None),
+            _ => self.now,
+        });
+        self.effects.push(Effect::Report(Some(Problem::new("ANSWER_LOST", evidence))));
+    }
+
+    /// Whether sending again cannot make a second post.
+    pub(super) fn may_resend(&self) -> bool {
+        let in_time = !self.is_late() && self.after.refusal.is_none();
+        match self.class {
+            DeliveryClass::NaturalKey => in_time,
+            DeliveryClass::Handle => in_time && self.is_quiet(),
+            DeliveryClass::IdempotencyKey => {
+                let first = self.after.first_armed_at.unwrap_or(i64::MIN);
+                in_time && self.is_quiet() && self.now < first.saturating_add(self.policy.key_window)
+            }
+            DeliveryClass::ReadBack | DeliveryClass::Nothing => false,
+        }
+    }
+
+    /// An unknown outcome, looked at afresh.
+    pub(super) fn wonder(&mut self) {
+        if self.is_quiet() {
+            self.close_open(Closing::Unconfirmed);
+        }
+        let spent = self.after.doubt_since.is_some_and(|at| self.now >= at + self.policy.reconcile_budget);
+        if spent || (self.class == DeliveryClass::Nothing && self.is_quiet()) {
+            self.close_open(Closing::Unconfirmed);
+            self.ask_user();
+        } else if self.class == DeliveryClass::NaturalKey && self.may_resend() {
+            self.effects.push(Effect::Resend);
+        } else if self.class == DeliveryClass::Nothing {
+            self.after.next_at = self.after.quiet_at;
+        } else {
+            self.effects.push(Effect::Look);
+        }
+    }
+
+    pub(super) fn ask_user(&mut self) {
+        self.end(
+            State::NeedsConfirmation,
+            Some(Problem::new(
+                "NEEDS_CONFIRMATION",
+                "The network did not answer and cannot tell whether the post is there. Look at the account and decide.",
+            )),
+        );
+        self.after.next_at = Some(self.now + self.policy.late_look_every);
+    }
+
+    pub(super) fn looked(&mut self, found: Found) {
+        match found {
+            Found::Live { native_id, url, evidence } => self.publish(native_id, url, Some(evidence)),
+            // The key protects the repetition; it needs no read.
+            Found::Unsure { .. } if self.class == DeliveryClass::IdempotencyKey && self.may_resend() => {
+                self.close_open(Closing::Unconfirmed);
+                self.after.next_at = Some(self.now);
+                self.effects.push(Effect::Resend);
+            }
+            Found::Unsure { .. } => {
+                let at = self.wait(None);
+                self.after.next_at = Some(at);
+            }
+            Found::Absent if !self.is_quiet() => {
+                let quiet_at = self.after.quiet_at.unwrap_or(self.now);
+                let at = self.wait(None);
+                self.after.next_at = Some(at.min(quiet_at));
+            }
+            Found::Absent => {
+                self.close_open(Closing::Unconfirmed);
+                self.absent();
+            }
+        }
+    }
+
+    /// Not there, and nothing can be under way any more.
+    pub(super) fn absent(&mut self) {
+        if self.may_resend() {
+            self.after.next_at = Some(self.now);
+            self.effects.push(Effect::Resend);
+            return;
+        }
+        let proven = match self.class {
+            DeliveryClass::NaturalKey | DeliveryClass::Handle => true,
+            _ => {
+                self.after.absent_reads += 1;
+                let since = *self.after.absent_since.get_or_insert(self.now);
+                self.after.absent_reads >= self.policy.absent_reads
+                    && self.now - since >= self.policy.absent_span
+            }
+        };
+        if !proven {
+            let between = self.policy.absent_span / i64::from(self.policy.absent_reads.max(2) - 1);
+            self.after.next_at = Some(self.now + between.max(1));
+        } else if let Some(refusal) = self.after.refusal.clone() {
+            self.end(State::Failed, Some(refusal));
+        } else if self.class == DeliveryClass::ReadBack {
+            self.ask_user();
+        } else if self.is_late() {
+            self.miss();
+        } else {
+            self.after.next_at = Some(self.after.late_at);
+        }
+    }
+
+    pub(super) fn looked_late(&mut self, found: Found) {
+        if let Found::Live { native_id, url, evidence } = found {
+            self.publish(native_id, url, Some(evidence));
+        } else {
+            let last = self.after.doubt_since.unwrap_or(self.now).saturating_add(self.policy.late_look_for);
+            let next = self.now + self.policy.late_look_every;
+            self.after.next_at = (next < last).then_some(next);
+        }
+    }
+
+    pub(super) fn polled(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted { native_id, url } => self.publish(native_id, url, None),
+            Outcome::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),
+            other => {
+                let hint = match &other {
+                    Outcome::Transient { retry_after, .. } => *retry_after,
+                    _ => None,
+                };
+                let spent =
+                    self.after.doubt_since.is_some_and(|at| self.now >= at + self.policy.reconcile_budget);
+                if spent {
+                    self.ask_user();
+                    return;
+                }
+                let at = if matches!(other, Outcome::Processing { .. }) {
+                    self.now + self.policy.poll_every
+                } else {
+                    self.wait(hint)
+                };
+                self.after.next_at = Some(at);
+                match other {
+                    Outcome::TokenExpired => self.effects.push(Effect::Refresh),
+                    Outcome::Reconnect { message } => self.effects.push(Effect::ParkAccount { message }),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
