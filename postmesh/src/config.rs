@@ -164,7 +164,9 @@ impl Config {
         if config.public.url.is_empty() {
             config.public.url = format!("http://{}", config.gateway.bind);
         }
-        config.public.url = config.public.url.trim_end_matches('/').to_owned();
+        while config.public.url.ends_with('/') {
+            config.public.url.pop();
+        }
         config.media.public_url.clone_from(&config.public.url);
         config.publisher.public_url.clone_from(&config.public.url);
         config.publisher.outbound.clone_from(&config.outbound);

@@ -39,7 +39,7 @@ use crate::{
 /// Posts created at the same time.
 const WRITERS: usize = 64;
 /// The networks have this long to show everything after the due time.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Ticks per second in `/proc/<pid>/stat` on Linux.
 const TICKS: f64 = 100.0;
 

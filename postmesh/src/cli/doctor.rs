@@ -35,6 +35,7 @@ struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a statement about what was just tried")]
     fn note<E: std::fmt::Display>(&mut self, what: impl Into<String>, outcome: Result<(), E>, next: &str) {
         let advice = outcome.as_ref().err().map_or_else(String::new, |error| format!("{error:#}; {next}"));
         self.0.push(Finding { what: what.into(), ok: outcome.is_ok(), advice });

@@ -114,11 +114,7 @@ impl Post {
             post = wait(&mut session, post, self.json).await?;
         }
         let view = PostView::new(&post);
-        if self.json {
-            view.print_json()
-        } else {
-            view.print()
-        }
+        view.show(self.json);
         Ok(if !self.wait || is_published(&post) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -130,11 +126,7 @@ impl Cancel {
         let mut posts = PostServiceClient::new(session.channel());
         let answer = posts.cancel_post(session.request(request).await?).await.map_err(|s| explain(&s))?;
         let view = PostView::new(&answer.into_inner().post.context("the mesh answered no post")?);
-        if self.json {
-            view.print_json()
-        } else {
-            view.print()
-        }
+        view.show(self.json);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -34,7 +34,7 @@ impl Watch {
             };
             let Some(change) = change else { return Ok(ExitCode::SUCCESS) };
             let view = PostView::new(&change.post.unwrap_or_default());
-            if self.json { view.print_json() } else { view.print() }
+            view.show(self.json);
         }
     }
 }

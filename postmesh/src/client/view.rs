@@ -46,8 +46,12 @@ impl PostView {
         }
     }
 
-    /// Lines for a person.
-    pub(crate) fn print(&self) {
+    /// Prints it: one JSON object on one line, or lines for a person.
+    pub(crate) fn show(&self, json: bool) {
+        if json {
+            println!("{}", serde_json::to_string(self).expect("a post is plain data"));
+            return;
+        }
         println!(
             "post {}  {}{}",
             self.id,
@@ -58,11 +62,6 @@ impl PostView {
             let rest = if target.url.is_empty() { &target.message } else { &target.url };
             println!("  {:<10} {:<24} {:<18} {rest}", target.network, target.handle, target.state);
         }
-    }
-
-    /// One JSON object on one line.
-    pub(crate) fn print_json(&self) {
-        println!("{}", serde_json::to_string(self).expect("a post is plain data"));
     }
 }
 

@@ -140,8 +140,9 @@ impl Ground {
                 postmesh_auth::start(config.auth.clone(), deps).await?
             }
             Service::Media => {
-                let blob =
-                    Blob::connect(&config.blob, &config.data.dir).await.context("cannot use the blob store (section blob)")?;
+                let blob = Blob::connect(&config.blob, &config.data.dir)
+                    .await
+                    .context("cannot use the blob store (section blob)")?;
                 health.add("blob store", {
                     let blob = blob.clone();
                     move || {
@@ -159,7 +160,8 @@ impl Ground {
             }
             Service::Analytics => {
                 let deliveries = DeliveryServiceClient::new(road(Service::Publisher));
-                let deps = postmesh_analytics::Deps { db, clock, lifecycle, cache: self.cache.clone(), deliveries };
+                let deps =
+                    postmesh_analytics::Deps { db, clock, lifecycle, cache: self.cache.clone(), deliveries };
                 postmesh_analytics::start(config.analytics.clone(), deps).await?
             }
             Service::Scheduler => {

@@ -1,7 +1,8 @@
 //! Whole-mesh stories: the real program as real processes, the sandbox beside them, spoken to as users do.
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests start programs, read their environment and play the browser"
+    clippy::unwrap_used,
+    reason = "tests start programs, read their environment and play the browser; what fails there fails the test"
 )]
 
 mod clients;

@@ -26,15 +26,16 @@ async fn says_what_to_do_when_it_cannot_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     std::fs::write(folder.path().join("a-file"), "").unwrap();
-    let gateway = ("POSTMESH_GATEWAY__BIND".to_owned(), format!("127.0.0.1:{port}"));
-    let admin = ("POSTMESH_ADMIN__BIND".to_owned(), format!("127.0.0.1:{}", free_port()));
-    let wrong = ("POSTMESH_GATEWAY__BNID".to_owned(), "127.0.0.1:1".to_owned());
-    let table: &[(&[&str], &[(String, String)], &[&str])] = &[
-        (&["up"], &[gateway.clone(), admin.clone()], &[&port, "gateway.bind"]),
-        (&["up", "--data", "a-file/data"], &[admin.clone()], &["a-file/data", "--data"]),
-        (&["up"], &[wrong, admin.clone()], &["bnid"]),
-        (&["run", "auth"], &[], &["postmesh certs"]),
-        (&["up", "--config", "missing.toml"], &[], &["missing.toml"]),
+    let set = |key: &str, value: String| (format!("POSTMESH_{key}"), value);
+    let admin = || set("ADMIN__BIND", format!("127.0.0.1:{}", free_port()));
+    let gateway = set("GATEWAY__BIND", format!("127.0.0.1:{port}"));
+    let wrong = set("GATEWAY__BNID", "127.0.0.1:1".to_owned());
+    let table = [
+        (vec!["up"], vec![gateway, admin()], vec![port.as_str(), "gateway.bind"]),
+        (vec!["up", "--data", "a-file/data"], vec![admin()], vec!["a-file/data", "--data"]),
+        (vec!["up"], vec![wrong, admin()], vec!["bnid"]),
+        (vec!["run", "auth"], vec![], vec!["postmesh certs"]),
+        (vec!["up", "--config", "missing.toml"], vec![], vec!["missing.toml"]),
     ];
     for (args, env, words) in table {
         let mut process =
@@ -42,7 +43,7 @@ async fn says_what_to_do_when_it_cannot_start() {
         let (_, well) = process.ended().await;
         let output = process.output();
         assert!(!well, "{args:?} started: {output}");
-        for word in *words {
+        for word in words {
             assert!(output.contains(word), "{args:?} should speak of {word:?}: {output}");
         }
         assert!(!output.contains("panicked"), "{output}");
@@ -67,7 +68,8 @@ async fn secrets_never_reach_a_log() {
     user.well(&["post", "a text nobody logs", "--to", "all", "--wait"]).await;
     let log = mesh.output();
     assert!(log.len() > 10_000, "the log is at TRACE");
-    for secret in ["demo-demo-demo-demo", "correct horse battery staple", "a text nobody logs", &user.token()] {
+    for secret in ["demo-demo-demo-demo", "correct horse battery staple", "a text nobody logs", &user.token()]
+    {
         assert!(!log.contains(secret), "{secret} stands in the log");
     }
 }

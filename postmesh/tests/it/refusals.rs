@@ -45,7 +45,11 @@ async fn at_the_terminal() {
             &["password"],
         ),
         ("wrong password", &["login", "--email", "ana@example.com", "--password-stdin"], &["password"]),
-        (PASSWORD, &["register", "--email", "ana@example.com", "--password-stdin"], &["exists already", "sign in"]),
+        (
+            PASSWORD,
+            &["register", "--email", "ana@example.com", "--password-stdin"],
+            &["exists already", "sign in"],
+        ),
         ("short", &["register", "--email", "not an address", "--password-stdin"], &["email", "password"]),
     ];
     for (stdin, args, words) in table {
