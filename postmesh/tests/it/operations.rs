@@ -38,8 +38,7 @@ async fn says_what_to_do_when_it_cannot_start() {
         (vec!["up", "--config", "missing.toml"], vec![], vec!["missing.toml"]),
     ];
     for (args, env, words) in table {
-        let mut process =
-            Process::start(folder.path(), &format!("{:?}", words[0].replace('/', "_")), args, env);
+        let mut process = Process::start(folder.path(), &words[0].replace('/', "_"), &args, &env);
         let (_, well) = process.ended().await;
         let output = process.output();
         assert!(!well, "{args:?} started: {output}");
