@@ -111,7 +111,7 @@ fn search(
     let mut scale = first;
     while scale >= least {
         let size = scaled(picture.size(), scale, limits.max_pixels);
-        if let Some(bytes) = encode(&*picture.resized(size)) {
+        if let Some(bytes) = encode(&picture.resized(size)) {
             return Some((bytes, size));
         }
         if size == (1, 1) {
