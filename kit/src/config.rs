@@ -8,7 +8,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-/// A setting that is never shown: it prints and serialises as `***`.
+/// A setting that is never shown: it prints and serialises as `***`, or as nothing when it is not set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -30,9 +30,9 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-impl<T> Serialize for Secret<T> {
+impl<T: Default + PartialEq> Serialize for Secret<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
+        serializer.serialize_str(if self.0 == T::default() { "" } else { "***" })
     }
 }
 

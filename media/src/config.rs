@@ -7,7 +7,8 @@ use url::Url;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where browsers and scripts reach the gateway; upload addresses begin with it.
+    /// Where browsers and scripts reach the gateway (`public.url`); upload addresses begin with it.
+    #[serde(skip)]
     pub public_url: String,
     /// With an S3 blob store: let clients send bytes straight to it, not through the gateway. Off by default, because
     /// the bucket must then be reachable for them, and allow `PUT` from the web page's origin (CORS).

@@ -176,7 +176,10 @@ impl Config {
     }
 
     fn problems(&self) -> Vec<String> {
-        let mut problems = [
+        if !url::Url::parse(&self.public.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+            return vec![format!("public.url: `{}` is not an http or https address", self.public.url)];
+        }
+        [
             self.auth.validate(),
             self.media.validate(),
             self.publisher.validate(),
@@ -184,13 +187,8 @@ impl Config {
             self.scheduler.validate(),
             self.gateway.validate(),
             blob::problems(&self.blob),
-            self.outbound.validate(),
         ]
-        .concat();
-        if !url::Url::parse(&self.public.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
-            problems.push(format!("public.url: `{}` is not an http or https address", self.public.url));
-        }
-        problems
+        .concat()
     }
 }
 

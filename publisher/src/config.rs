@@ -12,11 +12,13 @@ use crate::domain::policy::Policy;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address of the gateway as users see it, without a slash at the end: networks send the browser back to
-    /// `<public_url>/oauth/callback`.
+    /// `<public_url>/oauth/callback`. From `public.url`.
+    #[serde(skip)]
     pub public_url: String,
     /// Server used when the user names none, by network: `bluesky = "https://bsky.social"`. Overrides the adapter's own.
     pub servers: BTreeMap<String, String>,
-    /// What outbound calls may reach besides the public internet.
+    /// What outbound calls may reach besides the public internet. From the section `outbound`.
+    #[serde(skip)]
     pub outbound: OutboundConfig,
     /// Posts an account may send per window, by network. No entry: any number.
     pub permits: BTreeMap<String, Permits>,
