@@ -96,7 +96,7 @@ impl MediaSource {
                     rendition.height = info.height;
                 }
                 Some(Part::Chunk(chunk)) if bytes.len() + chunk.len() <= MAX_BYTES => {
-                    bytes.extend_from_slice(&chunk)
+                    bytes.extend_from_slice(&chunk);
                 }
                 Some(Part::Chunk(_)) | None => return Err(cut()),
             }

@@ -117,6 +117,10 @@ pub(super) struct State {
     /// Nothing that needs the network or the lease is begun before.
     again_at: i64,
     timer: Option<(i64, AbortHandle)>,
+    /// How long the tokens lived that were refreshed last, milliseconds.
+    token_life: Option<i64>,
+    /// Tokens that still hold are not refreshed before.
+    no_refresh_before: i64,
 }
 
 impl Actor for Account {
@@ -146,6 +150,8 @@ impl Actor for Account {
             paused_until: 0,
             again_at: 0,
             timer: None,
+            token_life: None,
+            no_refresh_before: 0,
         })
     }
 

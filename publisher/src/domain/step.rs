@@ -262,7 +262,7 @@ impl Run<'_> {
             }
             (Sending, Event::Settled(outcome)) => self.settle(outcome),
             (Sending, Event::Lost | Event::Tick) => {
-                self.doubt("the process that sent it ended before the answer")
+                self.doubt("the process that sent it ended before the answer");
             }
             (Unknown, Event::Tick) => self.wonder(),
             // A true fact may come late, from a process that was thought dead.
@@ -278,10 +278,10 @@ impl Run<'_> {
             }
             (Processing, Event::Polled(outcome)) => self.polled(outcome),
             (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Recall) => {
-                self.end(State::Cancelled, None)
+                self.end(State::Cancelled, None);
             }
             (HandedOver | Preparing | Prepared | RetryWait, Event::Disconnected { message }) => {
-                self.park(&message)
+                self.park(&message);
             }
             (Parked, Event::Reconnected) => {
                 self.after.state = HandedOver;
@@ -378,7 +378,7 @@ impl Run<'_> {
     fn prepare_failed(&mut self, fault: Fault) {
         match fault {
             Fault::Transient { code, message, retry_after } => {
-                self.retry(Problem { code, message }, retry_after)
+                self.retry(Problem { code, message }, retry_after);
             }
             Fault::Store(why) => self.retry(Problem::new("STORE_UNAVAILABLE", why), None),
             Fault::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),

@@ -266,7 +266,7 @@ impl Mesh {
             }
         };
         let in_time = tokio::time::timeout(PATIENCE, following).await.is_ok();
-        assert!(in_time, "still waiting; {:?}; events: {seen:#?}", self.rows().await);
+        assert!(in_time, "still waiting after {} events; {:?}", seen.len(), self.rows().await);
         seen
     }
 

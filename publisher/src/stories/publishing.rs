@@ -101,6 +101,35 @@ async fn an_expired_token_is_refreshed_once_and_the_post_goes_out() {
 }
 
 #[tokio::test]
+async fn a_hiccup_of_the_token_server_stops_nothing_while_the_tokens_hold() {
+    let config = Config { refresh_ahead_ms: 24 * 3_600_000, ..quick() };
+    let mesh = Mesh::new(Kind::Sqlite, config).await;
+    let away = json!({ "network": "bluesky", "operation": "refresh", "times": 0,
+        "fault": { "kind": "status", "code": 503, "body": "" } });
+    mesh.bench.control("script", &away).await;
+    let account = mesh.bluesky().await;
+    let targets =
+        mesh.deliver((0..3).map(|n| mesh.a_delivery(&account, &format!("on {n}"), n)).collect()).await;
+    for event in mesh.ends(&targets).await {
+        assert_eq!(event.state(), TargetState::Published);
+    }
+    assert!(mesh.bench.requests("refresh").await.len() <= 2, "it is not asked again at once");
+    mesh.end().await;
+}
+
+#[tokio::test]
+async fn tokens_that_live_shortly_are_not_refreshed_all_the_time() {
+    let mesh = Mesh::new(Kind::Sqlite, quick()).await;
+    mesh.bench.fault("bluesky", "any", json!({ "kind": "token_lifetime", "access_s": 60 })).await;
+    let account = mesh.bluesky().await;
+    let targets =
+        mesh.deliver((0..10).map(|n| mesh.a_delivery(&account, &format!("brief {n}"), n)).collect()).await;
+    mesh.ends(&targets).await;
+    assert!(mesh.bench.requests("refresh").await.len() <= 2);
+    mesh.end().await;
+}
+
+#[tokio::test]
 async fn a_lost_authorization_parks_and_connecting_again_resumes() {
     let mesh = Mesh::new(Kind::Sqlite, quick()).await;
     let account = mesh.mastodon().await;

@@ -1,5 +1,7 @@
 //! The account's lease and tokens: taken up, handed to whoever asks, refreshed one at a time, given up.
 
+use std::sync::Arc;
+
 use ractor::ActorRef;
 
 use super::{AGAIN, Answer, Msg, State, Taken};
@@ -11,6 +13,9 @@ use crate::{
     error::Error,
     networks::Session,
 };
+
+/// Pause between two refreshes ahead of time when the first did not succeed, milliseconds.
+const NEXT_REFRESH: i64 = 5_000;
 
 impl State {
     /// Everything that rests on the account's old tokens is read again.
@@ -52,10 +57,13 @@ impl State {
     }
 
     pub(super) fn is_about_to_end(&self, session: &Session) -> bool {
+        let now = self.now();
+        // Tokens that live shortly are refreshed in the last fifth of their life, not all the time.
+        let ahead = self.parts.config.refresh_ahead_ms;
+        let ahead = self.token_life.map_or(ahead, |life| ahead.min(life / 5));
         session.refresh_token.is_some()
-            && session
-                .access_expires_at
-                .is_some_and(|at| at - self.now() < self.parts.config.refresh_ahead_ms)
+            && now >= self.no_refresh_before
+            && session.access_expires_at.is_some_and(|at| at - now < ahead)
     }
 
     /// Takes the lease and reads the tokens.
@@ -140,6 +148,7 @@ impl State {
         self.is_refreshing = false;
         match opened {
             Ok(Opened::Ready(session)) => {
+                self.token_life = session.access_expires_at.map(|at| at - self.now());
                 self.session = Some(session);
                 // What was asked for with the old tokens was answered by this refresh.
                 for (stale, _) in &mut self.waiting {
@@ -155,11 +164,21 @@ impl State {
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, account.id = %self.account_id, "tokens could not be refreshed");
-                self.refuse_waiting(|| Error::NetworkUnavailable {
-                    message: "the network did not give new tokens; try again in a moment".into(),
-                    retry_after: None,
-                });
-                self.again_at = self.now() + AGAIN;
+                // A hiccup: while the old tokens hold, everything goes on with them.
+                let now = self.now();
+                self.no_refresh_before = now + NEXT_REFRESH;
+                let valid = |session: &Arc<Session>| session.access_expires_at.is_none_or(|at| at > now);
+                let session = self.session.clone().filter(valid);
+                if session.is_none() {
+                    self.again_at = now + AGAIN;
+                }
+                for (stale, reply) in self.waiting.drain(..) {
+                    let still_good = session.clone().filter(|session| stale != Some(session.token_version));
+                    let _ = reply.send(still_good.ok_or_else(|| Error::NetworkUnavailable {
+                        message: "the network did not give new tokens; try again in a moment".into(),
+                        retry_after: None,
+                    }));
+                }
             }
         }
     }

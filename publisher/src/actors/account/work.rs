@@ -220,7 +220,7 @@ impl State {
             item.busy = Busy::No;
             match refusal {
                 Refusal::NotDue { now: database } => {
-                    item.not_before = now + (item.decision.due_at - database).max(1)
+                    item.not_before = now + (item.decision.due_at - database).max(1);
                 }
                 Refusal::Gone if item.decision.state == Stage::Unknown => {
                     item.resends = false;

@@ -54,7 +54,8 @@ impl Run<'_> {
         if spent || (self.class == DeliveryClass::Nothing && self.is_quiet()) {
             self.close_open(Closing::Unconfirmed);
             self.ask_user();
-        } else if self.class == DeliveryClass::NaturalKey && self.may_resend() {
+        } else if self.class == DeliveryClass::NaturalKey && self.may_resend() && self.after.tries % 2 == 0 {
+            // Once more at once; when that told nothing either, a look and a resend take turns.
             self.effects.push(Effect::Resend);
         } else if self.class == DeliveryClass::Nothing {
             self.after.next_at = self.after.quiet_at;
@@ -87,7 +88,9 @@ impl Run<'_> {
                 let at = self.wait(None);
                 self.after.next_at = Some(at);
             }
-            Found::Absent if !self.is_quiet() => {
+            Found::Absent
+                if !self.is_quiet() && !(self.class == DeliveryClass::NaturalKey && self.may_resend()) =>
+            {
                 let quiet_at = self.after.quiet_at.unwrap_or(self.now);
                 let at = self.wait(None);
                 self.after.next_at = Some(at.min(quiet_at));

@@ -173,6 +173,10 @@ fn class_a_sends_again_at_once_and_is_missed_only_when_absent() {
     assert_eq!(again.state, State::Sending);
     assert_eq!(effects, [Effect::Close(Closing::Unconfirmed)]);
     assert_eq!(go(&again, accepted(), NaturalKey, DUE + 20).0.state, State::Published);
+    // When that told nothing either, it looks before it sends once more.
+    let (still, _) = go(&again, ambiguous(), NaturalKey, DUE + 20);
+    assert_eq!(go(&still, Event::Tick, NaturalKey, DUE + 5_000).1, [Effect::Look]);
+    assert!(go(&still, Event::Looked(Found::Absent), NaturalKey, DUE + 5_000).1.contains(&Effect::Resend));
     // Past max_late it looks, and never surprises anybody.
     assert_eq!(
         go(&unknown, Event::Tick, NaturalKey, DUE + LATE).1,

@@ -22,13 +22,18 @@ const SORTABLE: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
 /// Content warnings that an author may put on a post (com/atproto/label/defs.json).
 const SELF_LABELS: [&str; 5] = ["porn", "sexual", "nudity", "graphic-media", "!no-unauthenticated"];
 
-/// Record key and creation time. The key is a TID whose microseconds below the due millisecond and whose clock id come
-/// from the idempotency key, so that posts due at one instant get different ones.
+/// How many low bits of a TID's microseconds come from the idempotency key: 67 seconds.
+const SPREAD: u32 = 26;
+
+/// Record key and creation time. The key is a TID: the due time to about a minute, then 36 bits of the idempotency
+/// key, so that 5,000 posts of one account due at one instant share a key once in 5,000 such bursts. (With the
+/// microseconds of one millisecond alone it would be nearly every time; the record's order is its `createdAt`.)
 pub(super) fn plan(work: &Work) -> Value {
     let digest = Sha256::digest(work.key.as_bytes());
-    let random = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-    let micros = u64::try_from(work.due_at).unwrap_or(0) * 1000 + u64::from(random >> 10) % 1000;
-    json!({ "rkey": tid(micros, random & 0x3ff), "created_at": timestamp(work.due_at) })
+    let random = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+    let due = u64::try_from(work.due_at).unwrap_or(0) * 1000;
+    let micros = due >> SPREAD << SPREAD | (random >> 10 & ((1 << SPREAD) - 1));
+    json!({ "rkey": tid(micros, (random & 0x3ff) as u32), "created_at": timestamp(work.due_at) })
 }
 
 /// 53 bits of microseconds and 10 bits of clock id, 5 bits a letter, so that keys sort by time.
@@ -211,6 +216,16 @@ mod tests {
         assert!(rkey.len() == 13 && rkey.bytes().all(|c| SORTABLE.contains(&c)), "{rkey}");
         let other = Work { key: "OTHER".into(), ..work.clone() };
         assert_ne!(plan(&other)["rkey"], work.plan["rkey"]);
+    }
+
+    #[test]
+    fn posts_due_at_one_instant_get_keys_of_their_own() {
+        let keys: std::collections::HashSet<_> = (0..5_000)
+            .map(|n| {
+                plan(&Work { key: format!("KEY {n}"), ..work("hi") })["rkey"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(keys.len(), 5_000);
     }
 
     #[test]
