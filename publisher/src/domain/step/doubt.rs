@@ -89,13 +89,8 @@ impl Run<'_> {
                 self.after.next_at = Some(at);
             }
             Found::Absent
-                if !self.is_quiet() && !(self.class == DeliveryClass::NaturalKey && self.may_resend()) =>
+                if !(self.is_quiet() || self.class == DeliveryClass::NaturalKey && self.may_resend()) =>
             {
-                let quiet_at = self.after.quiet_at.unwrap_or(self.now);
-                let at = self.wait(None);
-                self.after.next_at = Some(at.min(quiet_at));
-            }
-            Found::Absent => {
                 self.close_open(Closing::Unconfirmed);
                 self.absent();
             }
