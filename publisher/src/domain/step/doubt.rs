@@ -88,11 +88,17 @@ impl Run<'_> {
                 let at = self.wait(None);
                 self.after.next_at = Some(at);
             }
+            // A natural key makes a resend harmless even while the first request is under way.
             Found::Absent
-                if !(self.is_quiet() || self.class == DeliveryClass::NaturalKey && self.may_resend()) =>
+                if self.is_quiet() || self.class == DeliveryClass::NaturalKey && self.may_resend() =>
             {
                 self.close_open(Closing::Unconfirmed);
                 self.absent();
+            }
+            Found::Absent => {
+                let quiet_at = self.after.quiet_at.unwrap_or(self.now);
+                let at = self.wait(None);
+                self.after.next_at = Some(at.min(quiet_at));
             }
         }
     }
