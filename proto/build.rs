@@ -19,7 +19,10 @@ const FILES: &[&str] = &[
     "postmesh/analytics/v1/analytics.proto",
 ];
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write through its environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script where to write through its environment"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=postmesh");
     println!("cargo:rerun-if-changed=google");

@@ -22,9 +22,9 @@ mod metrics;
 pub mod networks;
 mod revoking;
 pub mod rpc;
+pub mod store;
 #[cfg(test)]
 mod stories;
-pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod vault;

@@ -9,8 +9,8 @@ use serde_json::{Value, json as object};
 use uuid::Uuid;
 
 use super::{
-    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, Limits, MediaSource, Outcome, Ready, Session,
-    Work, errors,
+    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, Limits, MediaSource, Outcome, Ready,
+    Session, Work, errors,
     facets::{Dids, mentioned},
     json,
     record::{self, COLLECTION, MENTIONS, blob_step},
@@ -125,7 +125,9 @@ async fn picture(
     let room = Room::of(limits);
     let safe = Room { bytes: room.bytes.min(SAFE_BYTES), ..room };
     match media.read(workspace_id, media_id, safe).await {
-        Err(Fault::Rejected { code, .. }) if code == CANNOT_FIT => media.read(workspace_id, media_id, room).await,
+        Err(Fault::Rejected { code, .. }) if code == CANNOT_FIT => {
+            media.read(workspace_id, media_id, room).await
+        }
         other => other,
     }
 }
