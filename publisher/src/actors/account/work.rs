@@ -1,6 +1,6 @@
 //! What is done for a delivery: prepared, armed and sent by one job at a time, looked for when its answer was lost.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ractor::ActorRef;
 use uuid::Uuid;
@@ -24,6 +24,9 @@ use crate::{
     networks::Ready,
     store::ArmRequest,
 };
+
+/// How long one read about a lost answer may take.
+const LOOK: Duration = Duration::from_secs(10);
 
 impl State {
     /// Runs reversible steps, in batches.
@@ -272,7 +275,13 @@ impl State {
         run(&lifecycle, myself, async move {
             let facts: Result<Option<AttemptFacts>, Error> = parts.store.attempt_facts(&stored).await;
             let found = match facts {
-                Ok(Some(facts)) => network.reconcile(&session, &work, &handles, &facts).await,
+                // The line waits behind a lost answer, so a read that hangs is given up and begun again.
+                Ok(Some(facts)) => {
+                    let look = network.reconcile(&session, &work, &handles, &facts);
+                    tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| Found::Unsure {
+                        why: "the network did not answer in time".into(),
+                    })
+                }
                 Ok(None) => Found::Unsure { why: "the attempt is not in the database".into() },
                 Err(error) => Found::Unsure { why: error.to_string() },
             };
