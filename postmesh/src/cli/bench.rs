@@ -88,6 +88,11 @@ impl Bench {
                 ("POSTMESH_OUTBOUND__ALLOW", format!("[\"127.0.0.1:{}\"]", sandbox.port)),
                 ("POSTMESH_ADMIN__BIND", format!("127.0.0.1:{admin}")),
                 ("POSTMESH_LOG__FILTER", "warn".into()),
+                // One writer stands for many users here.
+                ("POSTMESH_GATEWAY__USER_RATE", "1000000".into()),
+                ("POSTMESH_GATEWAY__USER_BURST", "1000000".into()),
+                ("POSTMESH_GATEWAY__ADDRESS_RATE", "1000000".into()),
+                ("POSTMESH_GATEWAY__ADDRESS_BURST", "1000000".into()),
             ],
             |_| vec!["up".into(), "--data".into(), "data".into()],
         )
