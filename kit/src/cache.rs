@@ -351,16 +351,21 @@ pub(crate) mod tests {
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = port.local_addr().unwrap();
         drop(port);
-        let cache = at(address);
+        // The real server's address with the free port in place of its own.
+        let server = url::Url::parse(&server()).unwrap();
+        let upstream = (server.host_str().unwrap().to_owned(), server.port().unwrap());
+        let mut elsewhere = server;
+        elsewhere.set_port(Some(address.port())).unwrap();
+        let cache = Cache::connect(&CacheConfig { url: Secret::new(elsewhere.to_string()) }).unwrap();
         cache.set("a", "1", Duration::from_mins(1)).await;
         assert_eq!(cache.get("a").await, None, "nobody listens there");
 
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let upstream = server().trim_start_matches("redis://").to_owned();
         let life = crate::lifecycle::Lifecycle::new();
         life.spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let mut far = tokio::net::TcpStream::connect(&upstream).await.unwrap();
+                let mut far =
+                    tokio::net::TcpStream::connect((upstream.0.as_str(), upstream.1)).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
             }
         });

@@ -24,6 +24,9 @@ const GROUP: usize = 512;
 /// Transactions that may wait for the writer; more wait at the caller.
 const QUEUE: usize = 4096;
 
+/// Pages the writer keeps in memory: 8 MiB, as SQLite's negative kibibytes.
+const WRITER_CACHE: &str = "-8192";
+
 /// A service's migrations, in both dialects, with the same numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Migrations {
@@ -196,7 +199,8 @@ impl Sqlite {
             .busy_timeout(std::time::Duration::from_secs(5))
             .statement_cache_capacity(256)
             .log_slow_statements(log_level(), std::time::Duration::from_secs(1));
-        let mut writer = options.connect().await.map_err(failed)?;
+        let writer_options = options.clone().pragma("cache_size", WRITER_CACHE);
+        let mut writer = writer_options.connect().await.map_err(failed)?;
         let mode: String = sqlx::query_scalar("pragma journal_mode").fetch_one(&mut writer).await?;
         let level: i64 = sqlx::query_scalar("pragma synchronous").fetch_one(&mut writer).await?;
         if mode != "wal" || level != 2 {
@@ -328,25 +332,25 @@ async fn commit_group(
     jobs: &mut mpsc::Receiver<Box<dyn Job>>,
     group: &mut Vec<Box<dyn Job>>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("begin immediate").execute(&mut *connection).await?;
+    // Statements that need no answer travel together: each message to SQLite's thread costs more than the statement.
+    sqlx::raw_sql("begin immediate; savepoint job").execute(&mut *connection).await?;
     loop {
-        sqlx::query("savepoint job").execute(&mut *connection).await?;
         let job = group.last_mut().expect("the group holds the job that was pushed last");
         let kept = AssertUnwindSafe(job.run(connection)).catch_unwind().await.unwrap_or(false);
-        if !kept {
-            sqlx::query("rollback to job").execute(&mut *connection).await?;
-        }
-        sqlx::query("release job").execute(&mut *connection).await?;
-        if group.len() == GROUP {
-            break;
-        }
-        match jobs.try_recv() {
-            Ok(job) => group.push(job),
-            Err(_) => break,
+        let next = if group.len() < GROUP { jobs.try_recv().ok() } else { None };
+        let goes_on = next.is_some();
+        group.extend(next);
+        let then = match (kept, goes_on) {
+            (true, true) => "release job; savepoint job",
+            (true, false) => "release job; commit",
+            (false, true) => "rollback to job; release job; savepoint job",
+            (false, false) => "rollback to job; release job; commit",
+        };
+        sqlx::raw_sql(then).execute(&mut *connection).await?;
+        if !goes_on {
+            return Ok(());
         }
     }
-    sqlx::query("commit").execute(&mut *connection).await?;
-    Ok(())
 }
 
 /// Reads: `read!(db, c => statements)` evaluates to the `Result` of the statements, which run on one reader

@@ -170,6 +170,14 @@ fn too_late() -> Status {
 }
 
 fn unreachable_service(error: &tonic::transport::Error) -> Status {
+    // The channel enforces the deadline too, and may be the first to notice.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<tonic::TimeoutExpired>() {
+            return too_late();
+        }
+        cause = error.source();
+    }
     tracing::warn!(error = error as &dyn std::error::Error, "a service of the mesh cannot be reached");
     plain(
         ErrorKind::Unavailable,
