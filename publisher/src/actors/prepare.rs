@@ -3,7 +3,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -109,20 +110,18 @@ struct Stored<'s> {
     handles: HandleMap,
 }
 
+#[async_trait]
 impl Handles for Stored<'_> {
     fn stored(&self) -> &HandleMap {
         &self.handles
     }
 
-    fn save<'a>(&'a mut self, step: &'a str, value: Value) -> BoxFuture<'a, Result<(), Fault>> {
-        async move {
-            self.store
-                .save_handle(self.work.target_id, self.work.revision, step.to_owned(), value.to_string())
-                .await
-                .map_err(|error| Fault::Store(error.to_string()))?;
-            self.handles.insert(step.to_owned(), value);
-            Ok(())
-        }
-        .boxed()
+    async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault> {
+        self.store
+            .save_handle(self.work.target_id, self.work.revision, step.to_owned(), value.to_string())
+            .await
+            .map_err(|error| Fault::Store(error.to_string()))?;
+        self.handles.insert(step.to_owned(), value);
+        Ok(())
     }
 }

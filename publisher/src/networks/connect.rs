@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
 use http::Response;
 use postmesh_kit::http::Error as HttpError;
 
 use super::{
-    Secret,
+    Network, Secret,
     limits::Limits,
     server::{self, BadServer},
     wire,
@@ -254,13 +254,18 @@ impl ConnectFault {
     }
 }
 
-/// How a network connects accounts.
-pub trait Connect: Send + Sync + 'static {
+/// How a network connects accounts. An adapter implements the way it knows; every other one names that way.
+#[async_trait]
+pub trait Connect: Network {
     /// Network id.
-    fn id(&self) -> &'static str;
+    fn id(&self) -> &'static str {
+        self.facts().id
+    }
 
     /// The network as people call it.
-    fn display_name(&self) -> &'static str;
+    fn display_name(&self) -> &'static str {
+        self.facts().display_name
+    }
 
     /// The server used when none is named; empty when one must be.
     fn default_server(&self) -> &'static str {
@@ -268,28 +273,29 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// Proves that the server is one, registers there where needed, and says where the browser goes.
-    fn begin<'a>(&'a self, _ask: Begin<'a>) -> BoxFuture<'a, Result<Began, ConnectFault>> {
-        let instead = "use an app password";
-        async move { Err(ConnectFault::OtherWay { network: self.display_name(), instead }) }.boxed()
+    async fn begin(&self, _ask: Begin<'_>) -> Result<Began, ConnectFault> {
+        Err(ConnectFault::OtherWay { network: self.display_name(), instead: PASSWORD_INSTEAD })
     }
 
     /// Trades the code for tokens and reads who they belong to.
-    fn finish<'a>(&'a self, _ask: Finish<'a>) -> BoxFuture<'a, Result<Connected, ConnectFault>> {
-        let instead = "use an app password";
-        async move { Err(ConnectFault::OtherWay { network: self.display_name(), instead }) }.boxed()
+    async fn finish(&self, _ask: Finish<'_>) -> Result<Connected, ConnectFault> {
+        Err(ConnectFault::OtherWay { network: self.display_name(), instead: PASSWORD_INSTEAD })
     }
 
     /// Opens a session with an app password, which is not kept.
-    fn login<'a>(
-        &'a self,
-        _server: &'a str,
-        _identifier: &'a str,
-        _password: &'a str,
-    ) -> BoxFuture<'a, Result<Connected, ConnectFault>> {
+    async fn login(
+        &self,
+        _server: &str,
+        _identifier: &str,
+        _password: &str,
+    ) -> Result<Connected, ConnectFault> {
         let instead = "begin the connection in the browser";
-        async move { Err(ConnectFault::OtherWay { network: self.display_name(), instead }) }.boxed()
+        Err(ConnectFault::OtherWay { network: self.display_name(), instead })
     }
 }
+
+/// What to do where the browser is not the way.
+const PASSWORD_INSTEAD: &str = "use an app password";
 
 /// The networks by id, as far as connecting goes.
 #[derive(Clone, Default)]

@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
     domain::{
         content::Content,
         delivery::{AttemptFacts, Work},
-        outcome::{Answer, DeliveryClass, Fault, Found},
+        outcome::{Answer, DeliveryClass, Fault, Found, Outcome},
     },
     media::MediaSource,
     store::Armed,
@@ -152,11 +152,12 @@ pub enum RefreshFault {
 pub type HandleMap = BTreeMap<String, Value>;
 
 /// Where `prepare` keeps what it has done. A stored step is not done again.
+#[async_trait]
 pub trait Handles: Send {
     /// What is stored.
     fn stored(&self) -> &HandleMap;
     /// Stores a handle durably; call it the moment the answer is parsed, before the next call.
-    fn save<'a>(&'a mut self, step: &'a str, value: Value) -> BoxFuture<'a, Result<(), Fault>>;
+    async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault>;
 }
 
 /// A prepared delivery: nothing is missing but the one visible request.
@@ -195,6 +196,7 @@ pub struct PostMetrics {
 }
 
 /// One social network.
+#[async_trait]
 pub trait Network: Send + Sync + 'static {
     /// What is true of it as a whole.
     fn facts(&self) -> &'static Facts;
@@ -211,50 +213,44 @@ pub trait Network: Send + Sync + 'static {
 
     /// Does the reversible steps that are not stored yet and builds the request. Makes no call when every step is
     /// stored. Stopped at any point, nothing is visible.
-    fn prepare<'a>(
-        &'a self,
-        session: &'a Session,
-        work: &'a Work,
-        media: &'a MediaSource,
-        handles: &'a mut dyn Handles,
-    ) -> BoxFuture<'a, Result<Ready, Fault>>;
+    async fn prepare(
+        &self,
+        session: &Session,
+        work: &Work,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<Ready, Fault>;
 
     /// Sends the one visible request. Never repeats it. Checks `armed.time_left()` right before the first byte.
-    fn send<'a>(
-        &'a self,
-        armed: Armed,
-        session: &'a Session,
-        work: &'a Work,
-        ready: &'a Ready,
-    ) -> BoxFuture<'a, Answer>;
+    async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer;
 
     /// Reads whether a send whose answer was lost is visible. Changes nothing.
-    fn reconcile<'a>(
-        &'a self,
-        session: &'a Session,
-        work: &'a Work,
-        handles: &'a HandleMap,
-        attempt: &'a AttemptFacts,
-    ) -> BoxFuture<'a, Found>;
+    async fn reconcile(
+        &self,
+        session: &Session,
+        work: &Work,
+        handles: &HandleMap,
+        attempt: &AttemptFacts,
+    ) -> Found;
 
-    /// Asks how far the network's processing has come.
-    fn poll<'a>(&'a self, session: &'a Session, work: &'a Work, handle: &'a str) -> BoxFuture<'a, Answer>;
+    /// Asks how far the network's processing has come. Most networks leave no post in processing: being asked about
+    /// one proves nothing.
+    async fn poll(&self, _session: &Session, _work: &Work, _handle: &str) -> Answer {
+        let evidence = "posts of this network are never left in processing".to_owned();
+        Outcome::Ambiguous { evidence }.into()
+    }
 
     /// Reads counts; one answer per id, in their order.
-    fn metrics<'a>(
-        &'a self,
-        session: &'a Session,
-        native_ids: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>>;
+    async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault>;
 
     /// Deletes a post; deleting a deleted one succeeds.
-    fn delete<'a>(&'a self, session: &'a Session, native_id: &'a str) -> BoxFuture<'a, Result<(), Fault>>;
+    async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault>;
 
     /// Asks for a new pair of tokens. The caller has committed its intent and stores the answer first.
-    fn refresh<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>>;
+    async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault>;
 
     /// Takes the authorization back at the network; revoking a revoked one succeeds.
-    fn revoke<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<(), Fault>>;
+    async fn revoke(&self, session: &Session) -> Result<(), Fault>;
 }
 
 /// Every network that has an adapter, for publishing and for connecting.

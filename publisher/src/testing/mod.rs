@@ -5,8 +5,8 @@ mod media;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
 use postmesh_kit::{
     clock::{Clock, SystemClock},
@@ -192,14 +192,15 @@ pub(crate) struct Kept {
     pub(crate) writes: usize,
 }
 
+#[async_trait]
 impl Handles for Kept {
     fn stored(&self) -> &HandleMap {
         &self.handles
     }
 
-    fn save<'a>(&'a mut self, step: &'a str, value: Value) -> BoxFuture<'a, Result<(), Fault>> {
+    async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault> {
         self.handles.insert(step.to_owned(), value);
         self.writes += 1;
-        futures::future::ready(Ok(())).boxed()
+        Ok(())
     }
 }

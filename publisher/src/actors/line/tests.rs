@@ -1,6 +1,6 @@
 //! The order of a line, decided without a runtime.
 
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use serde_json::Value;
 
 use super::*;
@@ -23,6 +23,7 @@ const DUE: i64 = 1_000_000;
 /// A line decides without asking the network anything but its class.
 struct Silent;
 
+#[async_trait]
 impl Network for Silent {
     fn facts(&self) -> &'static Facts {
         static FACTS: Facts = Facts {
@@ -50,44 +51,31 @@ impl Network for Silent {
     fn validate(&self, _: &Limits, _: &Content) -> Vec<Violation> {
         unreachable!()
     }
-    fn prepare<'a>(
-        &'a self,
-        _: &'a Session,
-        _: &'a Work,
-        _: &'a MediaSource,
-        _: &'a mut dyn Handles,
-    ) -> BoxFuture<'a, Result<Ready, Fault>> {
+    async fn prepare(
+        &self,
+        _: &Session,
+        _: &Work,
+        _: &MediaSource,
+        _: &mut dyn Handles,
+    ) -> Result<Ready, Fault> {
         unreachable!()
     }
-    fn send<'a>(&'a self, _: Armed, _: &'a Session, _: &'a Work, _: &'a Ready) -> BoxFuture<'a, Answer> {
+    async fn send(&self, _: Armed, _: &Session, _: &Work, _: &Ready) -> Answer {
         unreachable!()
     }
-    fn reconcile<'a>(
-        &'a self,
-        _: &'a Session,
-        _: &'a Work,
-        _: &'a HandleMap,
-        _: &'a AttemptFacts,
-    ) -> BoxFuture<'a, Found> {
+    async fn reconcile(&self, _: &Session, _: &Work, _: &HandleMap, _: &AttemptFacts) -> Found {
         unreachable!()
     }
-    fn poll<'a>(&'a self, _: &'a Session, _: &'a Work, _: &'a str) -> BoxFuture<'a, Answer> {
+    async fn metrics(&self, _: &Session, _: &[String]) -> Result<Vec<PostMetrics>, Fault> {
         unreachable!()
     }
-    fn metrics<'a>(
-        &'a self,
-        _: &'a Session,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
+    async fn delete(&self, _: &Session, _: &str) -> Result<(), Fault> {
         unreachable!()
     }
-    fn delete<'a>(&'a self, _: &'a Session, _: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+    async fn refresh(&self, _: &Session) -> Result<Tokens, RefreshFault> {
         unreachable!()
     }
-    fn refresh<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>> {
-        unreachable!()
-    }
-    fn revoke<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Result<(), Fault>> {
+    async fn revoke(&self, _: &Session) -> Result<(), Fault> {
         unreachable!()
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a session with an app password, which is used once and not kept.
 
+use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
-use futures::future::{BoxFuture, FutureExt};
 use postmesh_kit::http::Refusal;
 use serde_json::{Value, json as object};
 
@@ -16,31 +16,13 @@ use super::{
 /// Where accounts live whose owners name no server.
 const DEFAULT_SERVER: &str = "https://bsky.social";
 
+#[async_trait]
 impl Connect for Bluesky {
-    fn id(&self) -> &'static str {
-        "bluesky"
-    }
-
-    fn display_name(&self) -> &'static str {
-        "Bluesky"
-    }
-
     fn default_server(&self) -> &'static str {
         DEFAULT_SERVER
     }
 
-    fn login<'a>(
-        &'a self,
-        server: &'a str,
-        identifier: &'a str,
-        password: &'a str,
-    ) -> BoxFuture<'a, Result<Connected, ConnectFault>> {
-        self.open(server, identifier, password).boxed()
-    }
-}
-
-impl Bluesky {
-    async fn open(&self, server: &str, identifier: &str, password: &str) -> Result<Connected, ConnectFault> {
+    async fn login(&self, server: &str, identifier: &str, password: &str) -> Result<Connected, ConnectFault> {
         let identifier = server::cleaned(identifier);
         let identifier = identifier.strip_prefix('@').unwrap_or(&identifier);
         let body = object!({ "identifier": identifier, "password": password.trim() });
@@ -89,7 +71,9 @@ impl Bluesky {
             extra: Secret::default(),
         })
     }
+}
 
+impl Bluesky {
     /// The server answered for another one: that one must keep the rules too, now and at every call.
     fn require_allowed(&self, home: &str) -> Result<(), ConnectFault> {
         let checked =

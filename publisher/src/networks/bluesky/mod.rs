@@ -14,8 +14,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
 use http::Response;
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::{Value, json as object};
@@ -30,7 +30,7 @@ use crate::{
     domain::{
         content::Content,
         delivery::{AttemptFacts, Work},
-        outcome::{Answer, DeliveryClass, Fault, Found, Outcome},
+        outcome::{Answer, DeliveryClass, Fault, Found},
     },
     media::MediaSource,
     store::Armed,
@@ -105,56 +105,6 @@ impl Bluesky {
         let code = body.get("error").and_then(Value::as_str);
         wire::refused_read(errors::RULES, response.status(), response.headers(), code, self.clock.now_ms())
     }
-
-    async fn counts(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
-        let mut posts = Vec::new();
-        for uris in native_ids.chunks(POSTS_AT_ONCE) {
-            let query: Vec<_> = uris.iter().map(|uri| ("uris", uri.as_str())).collect();
-            let call = Call::get(&session.server, "/xrpc/app.bsky.feed.getPosts", &query)
-                .bearer(session.access_token.expose());
-            let body = self.ask(call).await?;
-            posts.extend(body.get("posts").and_then(Value::as_array).cloned().unwrap_or_default());
-        }
-        let found = |uri: &String| posts.iter().find(|post| text_of(post, "uri") == uri);
-        Ok(native_ids.iter().map(|uri| metrics(uri, found(uri))).collect())
-    }
-
-    async fn delete_once(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
-        let (collection, rkey) = record::key_of(native_id).ok_or_else(|| Fault::Rejected {
-            code: "UNKNOWN_POST".into(),
-            message: "This is not the address of a post.".into(),
-        })?;
-        let body = object!({ "repo": session.native_id, "collection": collection, "rkey": rkey });
-        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.deleteRecord");
-        self.ask(call.bearer(session.access_token.expose()).json(&body)).await.map(|_| ())
-    }
-
-    async fn renew(&self, session: &Session) -> Result<Tokens, RefreshFault> {
-        let Some(refresh) = &session.refresh_token else {
-            return Err(RefreshFault::Revoked("the session has no refresh token".into()));
-        };
-        let call =
-            Call::post(&session.server, "/xrpc/com.atproto.server.refreshSession").bearer(refresh.expose());
-        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
-        let body = json(&response).unwrap_or_default();
-        match (response.status().as_u16(), text_of(&body, "error")) {
-            (200, _) => connect::tokens(&body)
-                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no tokens".into())),
-            (status, code) if errors::ends_session(status, code) => Err(RefreshFault::Revoked(code.into())),
-            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
-        }
-    }
-
-    async fn revoke_once(&self, session: &Session) -> Result<(), Fault> {
-        let Some(refresh) = &session.refresh_token else { return Ok(()) };
-        let call =
-            Call::post(&session.server, "/xrpc/com.atproto.server.deleteSession").bearer(refresh.expose());
-        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
-        let body = json(&response).unwrap_or_default();
-        let status = response.status();
-        let gone = errors::ends_session(status.as_u16(), text_of(&body, "error"));
-        if status.is_success() || gone { Ok(()) } else { Err(self.fault(&response)) }
-    }
 }
 
 fn metrics(uri: &str, post: Option<&Value>) -> PostMetrics {
@@ -168,6 +118,7 @@ fn metrics(uri: &str, post: Option<&Value>) -> PostMetrics {
     }
 }
 
+#[async_trait]
 impl Network for Bluesky {
     fn facts(&self) -> &'static Facts {
         &FACTS
@@ -185,58 +136,95 @@ impl Network for Bluesky {
         record::validate(limits, content)
     }
 
-    fn prepare<'a>(
-        &'a self,
-        session: &'a Session,
-        work: &'a Work,
-        media: &'a MediaSource,
-        handles: &'a mut dyn Handles,
-    ) -> BoxFuture<'a, Result<Ready, Fault>> {
-        self.prepare_steps(session, work, media, handles).boxed()
+    async fn prepare(
+        &self,
+        session: &Session,
+        work: &Work,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<Ready, Fault> {
+        self.mentions_step(session, work, handles).await?;
+        for i in 0..work.content.media.len() {
+            self.upload_step(session, work, i, media, handles).await?;
+        }
+        Ok(Ready::new(record::put_body(&session.native_id, work, handles.stored())))
     }
 
-    fn send<'a>(
-        &'a self,
-        armed: Armed,
-        session: &'a Session,
-        work: &'a Work,
-        ready: &'a Ready,
-    ) -> BoxFuture<'a, Answer> {
-        self.send_once(armed, session, work, ready).boxed()
+    async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
+        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.putRecord")
+            .bearer(session.access_token.expose())
+            .body("application/json", ready.request.clone());
+        match call.publish(&self.http, armed).await {
+            Ok(response) => publish::answer(&response, session, work, self.clock.now_ms()),
+            Err(error) => wire::unanswered(&error),
+        }
     }
 
-    fn reconcile<'a>(
-        &'a self,
-        session: &'a Session,
-        work: &'a Work,
-        handles: &'a HandleMap,
-        _attempt: &'a AttemptFacts,
-    ) -> BoxFuture<'a, Found> {
-        self.look_back(session, work, handles).boxed()
+    async fn reconcile(
+        &self,
+        session: &Session,
+        work: &Work,
+        handles: &HandleMap,
+        _attempt: &AttemptFacts,
+    ) -> Found {
+        let rkey = text_of(&work.plan, "rkey");
+        let query =
+            [("repo", session.native_id.as_str()), ("collection", record::COLLECTION), ("rkey", rkey)];
+        let call = Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
+            .bearer(session.access_token.expose());
+        match call.ask(&self.http).await {
+            Ok(response) => publish::found(&response, session, work, handles),
+            Err(error) => Found::Unsure { why: error.to_string() },
+        }
     }
 
-    fn poll<'a>(&'a self, _session: &'a Session, _work: &'a Work, _handle: &'a str) -> BoxFuture<'a, Answer> {
-        let evidence = "posts of this network are never left in processing".to_owned();
-        futures::future::ready(Outcome::Ambiguous { evidence }.into()).boxed()
+    async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
+        let mut posts = Vec::new();
+        for uris in native_ids.chunks(POSTS_AT_ONCE) {
+            let query: Vec<_> = uris.iter().map(|uri| ("uris", uri.as_str())).collect();
+            let call = Call::get(&session.server, "/xrpc/app.bsky.feed.getPosts", &query)
+                .bearer(session.access_token.expose());
+            let body = self.ask(call).await?;
+            posts.extend(body.get("posts").and_then(Value::as_array).cloned().unwrap_or_default());
+        }
+        let found = |uri: &String| posts.iter().find(|post| text_of(post, "uri") == uri);
+        Ok(native_ids.iter().map(|uri| metrics(uri, found(uri))).collect())
     }
 
-    fn metrics<'a>(
-        &'a self,
-        session: &'a Session,
-        native_ids: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
-        self.counts(session, native_ids).boxed()
+    async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
+        let (collection, rkey) = record::key_of(native_id).ok_or_else(|| Fault::Rejected {
+            code: "UNKNOWN_POST".into(),
+            message: "This is not the address of a post.".into(),
+        })?;
+        let body = object!({ "repo": session.native_id, "collection": collection, "rkey": rkey });
+        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.deleteRecord");
+        self.ask(call.bearer(session.access_token.expose()).json(&body)).await.map(|_| ())
     }
 
-    fn delete<'a>(&'a self, session: &'a Session, native_id: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
-        self.delete_once(session, native_id).boxed()
+    async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault> {
+        let Some(refresh) = &session.refresh_token else {
+            return Err(RefreshFault::Revoked("the session has no refresh token".into()));
+        };
+        let call =
+            Call::post(&session.server, "/xrpc/com.atproto.server.refreshSession").bearer(refresh.expose());
+        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
+        let body = json(&response).unwrap_or_default();
+        match (response.status().as_u16(), text_of(&body, "error")) {
+            (200, _) => connect::tokens(&body)
+                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no tokens".into())),
+            (status, code) if errors::ends_session(status, code) => Err(RefreshFault::Revoked(code.into())),
+            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
+        }
     }
 
-    fn refresh<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>> {
-        self.renew(session).boxed()
-    }
-
-    fn revoke<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<(), Fault>> {
-        self.revoke_once(session).boxed()
+    async fn revoke(&self, session: &Session) -> Result<(), Fault> {
+        let Some(refresh) = &session.refresh_token else { return Ok(()) };
+        let call =
+            Call::post(&session.server, "/xrpc/com.atproto.server.deleteSession").bearer(refresh.expose());
+        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let body = json(&response).unwrap_or_default();
+        let status = response.status();
+        let gone = errors::ends_session(status.as_u16(), text_of(&body, "error"));
+        if status.is_success() || gone { Ok(()) } else { Err(self.fault(&response)) }
     }
 }

@@ -9,14 +9,16 @@ use serde_json::{Value, json as object};
 use uuid::Uuid;
 
 use super::{
-    Answer, Armed, Bluesky, Call, Fault, Found, HandleMap, Handles, Limits, MediaSource, Outcome, Ready,
-    Session, Work, errors,
+    Answer, Bluesky, Call, Fault, Found, HandleMap, Handles, Limits, MediaSource, Session, Work, errors,
     facets::{Dids, mentioned},
     json,
-    record::{self, COLLECTION, MENTIONS, blob_step},
+    record::{self, MENTIONS, blob_step},
     text_of, wire,
 };
-use crate::media::{CANNOT_FIT, Rendition, Room};
+use crate::{
+    domain::outcome::Outcome,
+    media::{CANNOT_FIT, Rendition, Room},
+};
 
 /// Uploads carry megabytes over slow lines.
 const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20 };
@@ -26,33 +28,43 @@ const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20
 const SAFE_BYTES: i64 = 1_000_000;
 
 impl Bluesky {
-    pub(super) async fn prepare_steps(
+    /// Finds the accounts mentioned in the text, unless that is done.
+    pub(super) async fn mentions_step(
         &self,
         session: &Session,
         work: &Work,
+        handles: &mut dyn Handles,
+    ) -> Result<(), Fault> {
+        let handles_of = mentioned(record::text_out(&work.content));
+        if handles_of.is_empty() || handles.stored().contains_key(MENTIONS) {
+            return Ok(());
+        }
+        let mut dids = Dids::new();
+        for handle in handles_of {
+            let did = self.resolve(session, &handle).await?;
+            dids.insert(handle, did);
+        }
+        handles.save(MENTIONS, object!(dids)).await
+    }
+
+    /// Uploads one picture, unless that is done.
+    pub(super) async fn upload_step(
+        &self,
+        session: &Session,
+        work: &Work,
+        i: usize,
         media: &MediaSource,
         handles: &mut dyn Handles,
-    ) -> Result<Ready, Fault> {
-        let handles_of = mentioned(record::text_out(&work.content));
-        if !handles_of.is_empty() && !handles.stored().contains_key(MENTIONS) {
-            let mut dids = Dids::new();
-            for handle in handles_of {
-                let did = self.resolve(session, &handle).await?;
-                dids.insert(handle, did);
-            }
-            handles.save(MENTIONS, object!(dids)).await?;
+    ) -> Result<(), Fault> {
+        let step = blob_step(i);
+        if handles.stored().contains_key(&step) {
+            return Ok(());
         }
-        for (i, item) in work.content.media.iter().enumerate() {
-            let step = blob_step(i);
-            if handles.stored().contains_key(&step) {
-                continue;
-            }
-            let rendition = picture(media, work.workspace_id, item.media_id, &session.limits).await?;
-            let (width, height) = (rendition.width, rendition.height);
-            let blob = self.upload(session, &rendition.content_type, rendition.bytes).await?;
-            handles.save(&step, object!({ "blob": blob, "width": width, "height": height })).await?;
-        }
-        Ok(Ready::new(record::put_body(&session.native_id, work, handles.stored())))
+        let media_id = work.content.media[i].media_id;
+        let rendition = picture(media, work.workspace_id, media_id, &session.limits).await?;
+        let (width, height) = (rendition.width, rendition.height);
+        let blob = self.upload(session, &rendition.content_type, rendition.bytes).await?;
+        handles.save(&step, object!({ "blob": blob, "width": width, "height": height })).await
     }
 
     /// The DID of a handle; `None` when it has none, and the mention stays plain text.
@@ -86,33 +98,6 @@ impl Bluesky {
             retry_after: None,
         })
     }
-
-    pub(super) async fn send_once(
-        &self,
-        armed: Armed,
-        session: &Session,
-        work: &Work,
-        ready: &Ready,
-    ) -> Answer {
-        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.putRecord")
-            .bearer(session.access_token.expose())
-            .body("application/json", ready.request.clone());
-        match call.publish(&self.http, armed).await {
-            Ok(response) => answer(&response, session, work, self.clock.now_ms()),
-            Err(error) => wire::unanswered(&error),
-        }
-    }
-
-    pub(super) async fn look_back(&self, session: &Session, work: &Work, handles: &HandleMap) -> Found {
-        let rkey = text_of(&work.plan, "rkey");
-        let query = [("repo", session.native_id.as_str()), ("collection", COLLECTION), ("rkey", rkey)];
-        let call = Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
-            .bearer(session.access_token.expose());
-        match call.ask(&self.http).await {
-            Ok(response) => found(&response, session, work, handles),
-            Err(error) => Found::Unsure { why: error.to_string() },
-        }
-    }
 }
 
 /// A still small enough for every server and app; what cannot be made smaller may be as large as the lexicon says.
@@ -133,7 +118,7 @@ async fn picture(
 }
 
 /// What the answer to `putRecord` proves.
-fn answer(response: &Response<Bytes>, session: &Session, work: &Work, now_ms: i64) -> Answer {
+pub(super) fn answer(response: &Response<Bytes>, session: &Session, work: &Work, now_ms: i64) -> Answer {
     let body = json(response).unwrap_or_default();
     let code = text_of(&body, "error");
     let wire = wire::seen(response, Some(code).filter(|code| !code.is_empty()));
@@ -159,7 +144,12 @@ fn accepted(session: &Session, work: &Work) -> Outcome {
 }
 
 /// What reading the record back tells: ours, none, or another one under the same key.
-fn found(response: &Response<Bytes>, session: &Session, work: &Work, handles: &HandleMap) -> Found {
+pub(super) fn found(
+    response: &Response<Bytes>,
+    session: &Session,
+    work: &Work,
+    handles: &HandleMap,
+) -> Found {
     let body = json(response).unwrap_or_default();
     match (response.status().as_u16(), text_of(&body, "error")) {
         (200, _) if body.get("value") == Some(&record::record(work, handles)) => Found::Live {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    domain::outcome::Outcome,
     networks::connect::{Connect, ConnectFault},
     testing::{Bench, Kept, PNG, TIME, attempt, media_source, session, work},
 };

@@ -3,8 +3,8 @@
 //! Endpoints come from the server's metadata (Mastodon 4.3 and later) or from the documented paths, and always lie on
 //! the server itself: metadata that points elsewhere is refused, so a rogue server cannot collect another's codes.
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
 use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,36 +91,61 @@ struct Instance {
     api_version: Option<i64>,
 }
 
+#[async_trait]
 impl Connect for Mastodon {
-    fn id(&self) -> &'static str {
-        "mastodon"
+    async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
+        let instance = self.instance(ask.server).await?;
+        self.require_keys(ask.server, &instance).await?;
+        let known = ask.registration.and_then(Registration::parse);
+        let registration = match known.filter(|known| known.is_usable(self.clock.now_ms())) {
+            Some(known) => known,
+            None => self.register(ask.server, ask.redirect_uri).await?,
+        };
+        let authorization_url = registration.authorization_url(&ask)?;
+        Ok(Began {
+            authorization_url,
+            issuer: registration.issuer.clone(),
+            registration: registration.to_text(),
+        })
     }
 
-    fn display_name(&self) -> &'static str {
-        "Mastodon"
-    }
-
-    fn begin<'a>(&'a self, ask: Begin<'a>) -> BoxFuture<'a, Result<Began, ConnectFault>> {
-        async move {
-            let instance = self.instance(ask.server).await?;
-            self.require_keys(ask.server, &instance).await?;
-            let known = ask.registration.and_then(Registration::parse);
-            let registration = match known.filter(|known| known.is_usable(self.clock.now_ms())) {
-                Some(known) => known,
-                None => self.register(ask.server, ask.redirect_uri).await?,
-            };
-            let authorization_url = registration.authorization_url(&ask)?;
-            Ok(Began {
-                authorization_url,
-                issuer: registration.issuer.clone(),
-                registration: registration.to_text(),
-            })
+    async fn finish(&self, ask: Finish<'_>) -> Result<Connected, ConnectFault> {
+        let registration = Registration::parse(ask.registration)
+            .ok_or_else(|| ConnectFault::RegistrationVoid { server: server::host(ask.server) })?;
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", ask.code),
+            ("redirect_uri", ask.redirect_uri),
+            ("code_verifier", ask.verifier),
+            ("scope", SCOPES),
+        ];
+        let response = self.call(ask.server, registration.token_call(&fields)).await?;
+        let body = json(&response).unwrap_or_default();
+        let host = server::host(ask.server);
+        match (response.status().as_u16(), text_of(&body, "error")) {
+            (200, _) => {}
+            (400 | 401, "invalid_client") => return Err(ConnectFault::RegistrationVoid { server: host }),
+            (
+                400 | 401 | 403,
+                why @ ("invalid_grant" | "invalid_scope" | "unauthorized_client" | "access_denied"),
+            ) => {
+                return Err(ConnectFault::CodeRefused { server: host, why: why.into() });
+            }
+            _ => return Err(self.refusal(ask.server, &response)),
         }
-        .boxed()
-    }
-
-    fn finish<'a>(&'a self, ask: Finish<'a>) -> BoxFuture<'a, Result<Connected, ConnectFault>> {
-        self.trade(ask).boxed()
+        let tokens = tokens(&body, self.clock.now_ms()).ok_or_else(|| wrong_kind(ask.server))?;
+        let granted: Vec<_> = text_of(&body, "scope").split_whitespace().collect();
+        let missing: Vec<_> = SCOPES.split(' ').filter(|scope| !covers(&granted, scope)).collect();
+        if !granted.is_empty() && !missing.is_empty() {
+            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
+        }
+        let call = Call::get(ask.server, "/api/v1/accounts/verify_credentials", &[])
+            .bearer(tokens.access_token.expose());
+        let response = self.call(ask.server, call).await?;
+        let account = json(&response).filter(|_| response.status().is_success());
+        let account = account.ok_or_else(|| self.refusal(ask.server, &response))?;
+        let instance = self.instance(ask.server).await?;
+        connected(ask.server, &account, instance, tokens, &registration).ok_or_else(|| wrong_kind(ask.server))
     }
 }
 
@@ -199,45 +224,6 @@ impl Mastodon {
         } else {
             Err(ConnectFault::ForeignEndpoints { server: server::host(server) })
         }
-    }
-
-    async fn trade(&self, ask: Finish<'_>) -> Result<Connected, ConnectFault> {
-        let registration = Registration::parse(ask.registration)
-            .ok_or_else(|| ConnectFault::RegistrationVoid { server: server::host(ask.server) })?;
-        let fields = [
-            ("grant_type", "authorization_code"),
-            ("code", ask.code),
-            ("redirect_uri", ask.redirect_uri),
-            ("code_verifier", ask.verifier),
-            ("scope", SCOPES),
-        ];
-        let response = self.call(ask.server, registration.token_call(&fields)).await?;
-        let body = json(&response).unwrap_or_default();
-        let host = server::host(ask.server);
-        match (response.status().as_u16(), text_of(&body, "error")) {
-            (200, _) => {}
-            (400 | 401, "invalid_client") => return Err(ConnectFault::RegistrationVoid { server: host }),
-            (
-                400 | 401 | 403,
-                why @ ("invalid_grant" | "invalid_scope" | "unauthorized_client" | "access_denied"),
-            ) => {
-                return Err(ConnectFault::CodeRefused { server: host, why: why.into() });
-            }
-            _ => return Err(self.refusal(ask.server, &response)),
-        }
-        let tokens = tokens(&body, self.clock.now_ms()).ok_or_else(|| wrong_kind(ask.server))?;
-        let granted: Vec<_> = text_of(&body, "scope").split_whitespace().collect();
-        let missing: Vec<_> = SCOPES.split(' ').filter(|scope| !covers(&granted, scope)).collect();
-        if !granted.is_empty() && !missing.is_empty() {
-            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
-        }
-        let call = Call::get(ask.server, "/api/v1/accounts/verify_credentials", &[])
-            .bearer(tokens.access_token.expose());
-        let response = self.call(ask.server, call).await?;
-        let account = json(&response).filter(|_| response.status().is_success());
-        let account = account.ok_or_else(|| self.refusal(ask.server, &response))?;
-        let instance = self.instance(ask.server).await?;
-        connected(ask.server, &account, instance, tokens, &registration).ok_or_else(|| wrong_kind(ask.server))
     }
 
     async fn get(&self, server: &str, path: &str) -> Result<Response<Bytes>, ConnectFault> {

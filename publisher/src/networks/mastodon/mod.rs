@@ -14,8 +14,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
 use http::{Method, Response};
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
@@ -30,7 +30,7 @@ use crate::{
     domain::{
         content::Content,
         delivery::{AttemptFacts, Work},
-        outcome::{Answer, DeliveryClass, Fault, Found, Outcome},
+        outcome::{Answer, DeliveryClass, Fault, Found},
     },
     media::MediaSource,
     store::Armed,
@@ -95,62 +95,9 @@ impl Mastodon {
         let text = body.get("error").and_then(Value::as_str);
         wire::refused_read(errors::RULES, response.status(), response.headers(), text, self.clock.now_ms())
     }
-
-    async fn send_once(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
-        let resend = armed.is_resend();
-        let call = publish::request(session, &work.key, ready.request.clone());
-        match call.publish(&self.http, armed).await {
-            Ok(response) => publish::answer(&response, work.content.media.len(), resend, self.clock.now_ms()),
-            Err(error) => wire::unanswered(&error),
-        }
-    }
-
-    async fn delete_once(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
-        let path = format!("/api/v1/statuses/{}", read::segment(native_id));
-        let call = Call::new(Method::DELETE, super::server::address(&session.server, &path, &[]));
-        let response = call
-            .bearer(session.access_token.expose())
-            .ask(&self.http)
-            .await
-            .map_err(|e| wire::unanswered_read(&e))?;
-        match response.status().as_u16() {
-            200..=299 | 404 | 410 => Ok(()),
-            _ => Err(self.fault(&response)),
-        }
-    }
-
-    /// Servers of this family hand out tokens without an end; some relatives add one, and a refresh token.
-    async fn renew(&self, session: &Session) -> Result<Tokens, RefreshFault> {
-        let revoked =
-            || RefreshFault::Revoked("the server ended the session; connect the account again".into());
-        let refresh = session.refresh_token.as_ref().ok_or_else(revoked)?;
-        let registration = connect::Registration::parse(session.extra.expose()).ok_or_else(revoked)?;
-        let call =
-            registration.token_call(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())]);
-        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
-        let body = json(&response).unwrap_or_default();
-        match (response.status().as_u16(), text_of(&body, "error")) {
-            (200, _) => connect::tokens(&body, self.clock.now_ms())
-                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no token".into())),
-            (400 | 401, why @ ("invalid_grant" | "invalid_client" | "unauthorized_client")) => {
-                Err(RefreshFault::Revoked(why.into()))
-            }
-            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
-        }
-    }
-
-    async fn revoke_once(&self, session: &Session) -> Result<(), Fault> {
-        let Some(registration) = connect::Registration::parse(session.extra.expose()) else { return Ok(()) };
-        let call = registration.revocation_call(session.access_token.expose());
-        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
-        match response.status().as_u16() {
-            // 401 and 403: the server has forgotten the application or the token, so neither is of use any more.
-            200..=299 | 400 | 401 | 403 => Ok(()),
-            _ => Err(self.fault(&response)),
-        }
-    }
 }
 
+#[async_trait]
 impl Network for Mastodon {
     fn facts(&self) -> &'static Facts {
         &FACTS
@@ -169,58 +116,101 @@ impl Network for Mastodon {
         publish::validate(limits, content)
     }
 
-    fn prepare<'a>(
-        &'a self,
-        session: &'a Session,
-        work: &'a Work,
-        media: &'a MediaSource,
-        handles: &'a mut dyn Handles,
-    ) -> BoxFuture<'a, Result<Ready, Fault>> {
-        self.prepare_steps(session, work, media, handles).boxed()
+    async fn prepare(
+        &self,
+        session: &Session,
+        work: &Work,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<Ready, Fault> {
+        let mut ids = Vec::with_capacity(work.content.media.len());
+        for (i, item) in work.content.media.iter().enumerate() {
+            ids.push(self.upload_step(session, work, item, i, media, handles).await?);
+        }
+        Ok(Ready::new(publish::body(&work.content, &ids)))
     }
 
-    fn send<'a>(
-        &'a self,
-        armed: Armed,
-        session: &'a Session,
-        work: &'a Work,
-        ready: &'a Ready,
-    ) -> BoxFuture<'a, Answer> {
-        self.send_once(armed, session, work, ready).boxed()
+    async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
+        let resend = armed.is_resend();
+        let call = publish::request(session, &work.key, ready.request.clone());
+        match call.publish(&self.http, armed).await {
+            Ok(response) => publish::answer(&response, work.content.media.len(), resend, self.clock.now_ms()),
+            Err(error) => wire::unanswered(&error),
+        }
     }
 
-    fn reconcile<'a>(
-        &'a self,
-        session: &'a Session,
-        work: &'a Work,
-        _handles: &'a HandleMap,
-        attempt: &'a AttemptFacts,
-    ) -> BoxFuture<'a, Found> {
-        self.look_back(session, work, attempt).boxed()
+    async fn reconcile(
+        &self,
+        session: &Session,
+        work: &Work,
+        _handles: &HandleMap,
+        attempt: &AttemptFacts,
+    ) -> Found {
+        match self.matches(session, work, attempt).await {
+            Ok(found) => match found.as_slice() {
+                [] => Found::Absent,
+                [one] => {
+                    let evidence =
+                        format!("the account's own posts hold it, created at {} ms", one.created_at);
+                    Found::Live { native_id: one.id.clone(), url: one.url.clone(), evidence }
+                }
+                several => Found::Unsure { why: format!("{} posts of the account match", several.len()) },
+            },
+            Err(fault) => Found::Unsure { why: fault.to_string() },
+        }
     }
 
-    fn poll<'a>(&'a self, _session: &'a Session, _work: &'a Work, _handle: &'a str) -> BoxFuture<'a, Answer> {
-        let evidence = "posts of this network are never left in processing".to_owned();
-        futures::future::ready(Outcome::Ambiguous { evidence }.into()).boxed()
+    /// Post by post: reading several at once exists only since Mastodon 4.3.
+    async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
+        let mut counts = Vec::with_capacity(native_ids.len());
+        for native_id in native_ids {
+            counts.push(self.counts(session, native_id).await?);
+        }
+        Ok(counts)
     }
 
-    fn metrics<'a>(
-        &'a self,
-        session: &'a Session,
-        native_ids: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<PostMetrics>, Fault>> {
-        self.counts(session, native_ids).boxed()
+    async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
+        let path = format!("/api/v1/statuses/{}", read::segment(native_id));
+        let call = Call::new(Method::DELETE, super::server::address(&session.server, &path, &[]));
+        let response = call
+            .bearer(session.access_token.expose())
+            .ask(&self.http)
+            .await
+            .map_err(|e| wire::unanswered_read(&e))?;
+        match response.status().as_u16() {
+            200..=299 | 404 | 410 => Ok(()),
+            _ => Err(self.fault(&response)),
+        }
     }
 
-    fn delete<'a>(&'a self, session: &'a Session, native_id: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
-        self.delete_once(session, native_id).boxed()
+    /// Servers of this family hand out tokens without an end; some relatives add one, and a refresh token.
+    async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault> {
+        let revoked =
+            || RefreshFault::Revoked("the server ended the session; connect the account again".into());
+        let refresh = session.refresh_token.as_ref().ok_or_else(revoked)?;
+        let registration = connect::Registration::parse(session.extra.expose()).ok_or_else(revoked)?;
+        let call =
+            registration.token_call(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())]);
+        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
+        let body = json(&response).unwrap_or_default();
+        match (response.status().as_u16(), text_of(&body, "error")) {
+            (200, _) => connect::tokens(&body, self.clock.now_ms())
+                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no token".into())),
+            (400 | 401, why @ ("invalid_grant" | "invalid_client" | "unauthorized_client")) => {
+                Err(RefreshFault::Revoked(why.into()))
+            }
+            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
+        }
     }
 
-    fn refresh<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<Tokens, RefreshFault>> {
-        self.renew(session).boxed()
-    }
-
-    fn revoke<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Result<(), Fault>> {
-        self.revoke_once(session).boxed()
+    async fn revoke(&self, session: &Session) -> Result<(), Fault> {
+        let Some(registration) = connect::Registration::parse(session.extra.expose()) else { return Ok(()) };
+        let call = registration.revocation_call(session.access_token.expose());
+        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        match response.status().as_u16() {
+            // 401 and 403: the server has forgotten the application or the token, so neither is of use any more.
+            200..=299 | 400 | 401 | 403 => Ok(()),
+            _ => Err(self.fault(&response)),
+        }
     }
 }

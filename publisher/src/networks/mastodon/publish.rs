@@ -10,11 +10,14 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::{text, validate::Check},
-    Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Outcome, Ready, Session, Violation,
-    Work, errors, json, read, text_of, wire,
+    Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Session, Violation, Work, errors,
+    json, read, text_of, wire,
 };
 use crate::{
-    domain::content::{MastodonSettings, Media, Settings, Visibility},
+    domain::{
+        content::{MastodonSettings, Media, Settings, Visibility},
+        outcome::Outcome,
+    },
     media::{Rendition, Room},
 };
 
@@ -106,22 +109,8 @@ pub(super) fn answer(response: &Response<Bytes>, media: usize, resend: bool, now
 }
 
 impl Mastodon {
-    pub(super) async fn prepare_steps(
-        &self,
-        session: &Session,
-        work: &Work,
-        media: &MediaSource,
-        handles: &mut dyn Handles,
-    ) -> Result<Ready, Fault> {
-        let mut ids = Vec::with_capacity(work.content.media.len());
-        for (i, item) in work.content.media.iter().enumerate() {
-            ids.push(self.upload_step(session, work, item, i, media, handles).await?);
-        }
-        Ok(Ready::new(body(&work.content, &ids)))
-    }
-
     /// Uploads one picture unless that is done, and waits until the server has processed it.
-    async fn upload_step(
+    pub(super) async fn upload_step(
         &self,
         session: &Session,
         work: &Work,

@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    super::text::shorten_mentions, AttemptFacts, Call, Fault, Found, Mastodon, PostMetrics, Session, Work,
-    json, publish::settings, text_of,
+    super::text::shorten_mentions, AttemptFacts, Call, Fault, Mastodon, PostMetrics, Session, Work, json,
+    publish::settings, text_of,
 };
 
 /// Posts asked for at once; the server's own maximum.
@@ -19,10 +19,11 @@ const SKEW: i64 = 120_000;
 
 /// The parts of one of the account's posts that identify it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    id: String,
-    url: String,
-    created_at: i64,
+pub(super) struct Seen {
+    pub(super) id: String,
+    pub(super) url: String,
+    /// Unix milliseconds.
+    pub(super) created_at: i64,
     text: String,
     spoiler: String,
     media: usize,
@@ -68,23 +69,8 @@ fn fit(work: &Work, seen: &Seen) -> Fit {
 }
 
 impl Mastodon {
-    /// Reads the account's own posts back to shortly before the first attempt.
-    pub(super) async fn look_back(&self, session: &Session, work: &Work, attempt: &AttemptFacts) -> Found {
-        match self.matches(session, work, attempt).await {
-            Ok(found) => match found.as_slice() {
-                [] => Found::Absent,
-                [one] => {
-                    let evidence =
-                        format!("the account's own posts hold it, created at {} ms", one.created_at);
-                    Found::Live { native_id: one.id.clone(), url: one.url.clone(), evidence }
-                }
-                several => Found::Unsure { why: format!("{} posts of the account match", several.len()) },
-            },
-            Err(fault) => Found::Unsure { why: fault.to_string() },
-        }
-    }
-
-    async fn matches(
+    /// The account's own posts, back to shortly before the first attempt, that fit the work.
+    pub(super) async fn matches(
         &self,
         session: &Session,
         work: &Work,
@@ -136,28 +122,19 @@ impl Mastodon {
         }
     }
 
-    /// Counts, post by post: reading several at once exists only since Mastodon 4.3.
-    pub(super) async fn counts(
-        &self,
-        session: &Session,
-        native_ids: &[String],
-    ) -> Result<Vec<PostMetrics>, Fault> {
-        let mut counts = Vec::with_capacity(native_ids.len());
-        for native_id in native_ids {
-            let path = format!("/api/v1/statuses/{}", segment(native_id));
-            let call = Call::get(&session.server, &path, &[]).bearer(session.access_token.expose());
-            let response = call.ask(&self.http).await.map_err(|e| super::wire::unanswered_read(&e))?;
-            let body = json(&response);
-            counts.push(match (response.status(), body) {
-                (StatusCode::OK, Some(body)) if !text_of(&body, "id").is_empty() => metrics(native_id, &body),
-                (StatusCode::NOT_FOUND | StatusCode::GONE, Some(_)) => {
-                    PostMetrics { native_id: native_id.clone(), ..PostMetrics::default() }
-                }
-                (status, _) if status.is_success() => return Err(unreadable("post")),
-                _ => return Err(self.fault(&response)),
-            });
+    /// Counts of one post.
+    pub(super) async fn counts(&self, session: &Session, native_id: &str) -> Result<PostMetrics, Fault> {
+        let path = format!("/api/v1/statuses/{}", segment(native_id));
+        let call = Call::get(&session.server, &path, &[]).bearer(session.access_token.expose());
+        let response = call.ask(&self.http).await.map_err(|e| super::wire::unanswered_read(&e))?;
+        match (response.status(), json(&response)) {
+            (StatusCode::OK, Some(body)) if !text_of(&body, "id").is_empty() => Ok(metrics(native_id, &body)),
+            (StatusCode::NOT_FOUND | StatusCode::GONE, Some(_)) => {
+                Ok(PostMetrics { native_id: native_id.to_owned(), ..PostMetrics::default() })
+            }
+            (status, _) if status.is_success() => Err(unreadable("post")),
+            _ => Err(self.fault(&response)),
         }
-        Ok(counts)
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    domain::outcome::Outcome,
     networks::connect::{Begin, Connect, ConnectFault, Finish},
     testing::{Bench, Kept, PNG, TIME, attempt, media_source, session, work},
 };
