@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Mesh, Sandbox, User, http};
+use crate::harness::{Mesh, Sandbox, User, free_port, http, process::Process};
 
 /// A short wait after which a send without an answer counts as over; the default suits real networks.
 const QUICK: [(&str, &str); 2] =
@@ -97,4 +97,43 @@ async fn a_network_that_refuses_for_a_moment() {
         .await
         .unwrap();
     assert!(requests.contains("429"), "the fault took place");
+}
+
+/// What a developer runs, networks and all in one process: nothing of what was answered is forgotten.
+#[tokio::test]
+async fn killed_with_its_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gateway, sandbox) = (free_port(), free_port());
+    let env: Vec<_> = [("GATEWAY", gateway), ("ADMIN", free_port()), ("SANDBOX", sandbox)]
+        .map(|(section, port)| (format!("POSTMESH_{section}__BIND"), format!("127.0.0.1:{port}")))
+        .to_vec();
+    let up = || Process::start(folder.path(), "up", &["up", "--sandbox"], &env);
+    let verb = async |args: &[&str]| {
+        let mut verb = Process::start(folder.path(), args[0], args, &[]);
+        let (_, well) = verb.ended().await;
+        assert!(well, "{}", verb.output());
+        serde_json::from_str::<serde_json::Value>(verb.output().lines().last().unwrap()).unwrap()
+    };
+    let ledger = async || {
+        let url = format!("http://127.0.0.1:{sandbox}/_sandbox/ledger");
+        http().get(url).send().await.unwrap().text().await.unwrap()
+    };
+    let ready = format!("http://127.0.0.1:{gateway}/healthz");
+
+    let mut first = up();
+    first.ready(&ready).await;
+    first.says("a welcome post is out").await;
+    let before = ledger().await;
+    assert_eq!(before.lines().count(), 2, "the welcome post is on both networks");
+    let post = verb(&["post", "after the cut", "--to", "all", "--in", "3s", "--json"]).await;
+    first.kill().await;
+
+    let mut second = up();
+    second.ready(&ready).await;
+    assert!(ledger().await.starts_with(&before), "the networks remember");
+    let watched = verb(&["watch", post["id"].as_str().unwrap(), "--json"]).await;
+    assert_eq!(watched["state"], "published", "{watched}");
+    assert_eq!(ledger().await.lines().count(), 4, "once on each network, and no second welcome");
+    second.signal("INT");
+    assert!(second.ended().await.1, "{}", second.output());
 }

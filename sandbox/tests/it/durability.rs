@@ -1,14 +1,11 @@
 //! What was answered survives the end of the process, however it ends.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-};
+use std::io::Write;
 
 use postmesh_sandbox::{Config, Error, Sandbox};
 use serde_json::json;
 
-use crate::support::{Bench, PNG, client, got, loopback, refresh};
+use crate::support::{Bench, PNG, got, loopback, refresh};
 
 #[tokio::test]
 async fn a_restart_changes_nothing_a_client_can_see() {
@@ -78,65 +75,4 @@ async fn one_data_folder_has_one_sandbox() {
     let second = Config { bind: loopback(), data_dir: Some(dir.path().to_owned()), public_url: None };
     assert!(matches!(Sandbox::start(second).await, Err(Error::FolderInUse(_))));
     bench.sandbox.shutdown().await;
-}
-
-/// The child of the test below: serves from the folder it is started in until it is killed.
-#[tokio::test]
-#[ignore = "a process to kill, not a test"]
-async fn serve_here_until_killed() {
-    let data_dir = std::env::current_dir().unwrap();
-    let config = Config { bind: loopback(), data_dir: Some(data_dir.clone()), public_url: None };
-    let sandbox = Sandbox::start(config).await.unwrap();
-    std::fs::write(data_dir.join("url.part"), sandbox.url()).unwrap();
-    std::fs::rename(data_dir.join("url.part"), data_dir.join("url")).unwrap();
-    writeln!(std::io::stderr(), "serving").unwrap();
-    std::future::pending::<()>().await;
-}
-
-#[tokio::test]
-async fn what_was_answered_survives_kill_9() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "durability::serve_here_until_killed", "--ignored", "--nocapture"])
-        .current_dir(dir.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let serving =
-        BufReader::new(child.stderr.take().unwrap()).lines().any(|line| line.unwrap().contains("serving"));
-    assert!(serving);
-    let url = std::fs::read_to_string(dir.path().join("url")).unwrap();
-    let http = client();
-    let login = json!({"identifier": "demo.test", "password": "demo-demo-demo-demo"});
-    let session =
-        got(http.post(format!("{url}/bluesky/xrpc/com.atproto.server.createSession")).json(&login)).await;
-    let (did, access) = (session.str("/did"), session.str("/accessJwt"));
-    let create = format!("{url}/bluesky/xrpc/com.atproto.repo.createRecord");
-    let mut answered = Vec::new();
-    let mut killed = false;
-    loop {
-        let record =
-            json!({"repo": did, "collection": "app.bsky.feed.post", "record": crate::support::post("x")});
-        let sent = http.post(&create).bearer_auth(&access).json(&record).send();
-        let sent = if answered.len() == 50 && !killed {
-            // Killed while this one is under way: it may or may not have happened.
-            killed = true;
-            tokio::join!(sent, async { child.kill().unwrap() }).0
-        } else {
-            sent.await
-        };
-        let Ok(answer) = sent else { break };
-        let Ok(body) = answer.json::<serde_json::Value>().await else { break };
-        answered.push(body["uri"].as_str().unwrap().to_owned());
-    }
-    assert!(killed && answered.len() >= 50);
-    child.wait().unwrap();
-    let bench = Bench::with(Some(dir.path().to_owned())).await;
-    let ledger = bench.ledger().await;
-    let visible: Vec<&str> = ledger.iter().map(|line| line["native_id"].as_str().unwrap()).collect();
-    for uri in &answered {
-        assert_eq!(visible.iter().filter(|seen| *seen == uri).count(), 1, "{uri}");
-    }
-    assert!(visible.len() <= answered.len() + 1, "at most the one under way");
 }

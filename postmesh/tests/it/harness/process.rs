@@ -74,6 +74,16 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until it has printed this.
+    pub(crate) async fn says(&mut self, words: &str) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !self.output().contains(words) {
+            assert!(!self.has_ended(), "it ended instead of saying {words:?}:\n{}", self.output());
+            assert!(Instant::now() < until, "it does not say {words:?}:\n{}", self.output());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until an address answers 200, as an operator's probe does.
     pub(crate) async fn ready(&mut self, url: &str) {
         let client = super::http();
