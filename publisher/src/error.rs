@@ -5,6 +5,8 @@ use std::time::Duration;
 use postmesh_kit::status::{Classify, ErrorKind, FieldViolation, database_kind};
 use uuid::Uuid;
 
+use crate::networks::connect::ConnectFault;
+
 /// The publisher's errors.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -143,6 +145,35 @@ impl Classify for Error {
                 Some(("account", id.to_string()))
             }
             _ => None,
+        }
+    }
+}
+
+impl From<ConnectFault> for Error {
+    fn from(fault: ConnectFault) -> Self {
+        let message = fault.to_string();
+        let field = |field: &str, reason| Self::Invalid(vec![FieldViolation::new(field, reason, &message)]);
+        match fault {
+            ConnectFault::BadServer(_) => field("server", "NOT_AN_ADDRESS"),
+            ConnectFault::NotAllowed { .. } => field("server", "SERVER_NOT_ALLOWED"),
+            ConnectFault::WrongKind { .. } => field("server", "NOT_A_SERVER_OF_THIS_NETWORK"),
+            ConnectFault::Unsupported { .. } => field("server", "SERVER_NOT_SUPPORTED"),
+            ConnectFault::ForeignEndpoints { .. } => field("server", "SERVER_NOT_TRUSTED"),
+            ConnectFault::Moved { .. } => field("server", "SERVER_MOVED"),
+            ConnectFault::WrongPassword { .. } => field("password", "WRONG_PASSWORD"),
+            ConnectFault::SecondFactor { .. } => field("password", "SECOND_FACTOR"),
+            ConnectFault::OtherWay { .. } => field("network", "CONNECT_METHOD"),
+            ConnectFault::AccountClosed { .. } => {
+                Self::NetworkRefused { code: "ACCOUNT_CLOSED".into(), message }
+            }
+            ConnectFault::Refused { .. } => Self::NetworkRefused { code: "REFUSED".into(), message },
+            ConnectFault::CodeRefused { .. }
+            | ConnectFault::RegistrationVoid { .. }
+            | ConnectFault::ScopesMissing { .. } => Self::ConnectionVoid(message),
+            ConnectFault::Unreachable { .. } => Self::NetworkUnavailable { message, retry_after: None },
+            ConnectFault::RateLimited { retry_after, .. } => {
+                Self::NetworkUnavailable { message, retry_after }
+            }
         }
     }
 }

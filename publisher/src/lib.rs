@@ -20,7 +20,6 @@ pub mod error;
 pub mod media;
 mod metrics;
 pub mod networks;
-mod revoking;
 pub mod rpc;
 pub mod store;
 #[cfg(test)]

@@ -1,16 +1,25 @@
-//! Takes authorizations back at the networks after accounts were disconnected, and forgets old attempts to connect.
+//! Disconnecting accounts: the authorization is taken back at the network, and old attempts to connect are forgotten.
 //!
 //! **Invariant:** the tokens of a disconnected account live only in its revocation, and that row goes as soon as the
 //! network has answered, or after a day of trying.
 
 use std::time::Duration;
 
-use postmesh_kit::lifecycle::Lifecycle;
+use postmesh_kit::{identity::Identity, lifecycle::Lifecycle};
+use uuid::Uuid;
 
-use crate::{connecting::Connecting, domain::outcome::Fault, error::Error, store::connections::Revocation};
+use super::Connecting;
+use crate::{
+    domain::{outcome::Fault, step::Problem},
+    error::Error,
+    store::{accounts::Account, connections::Revocation},
+};
 
 /// How often the loop looks for what is due.
 const EVERY: Duration = Duration::from_mins(1);
+
+/// How long revoking is tried after a disconnection, milliseconds.
+const REVOKE_FOR: i64 = 24 * 3_600_000;
 
 /// How long one process has for a revocation before another may try, milliseconds.
 const HOLD: i64 = 120_000;
@@ -19,6 +28,21 @@ const HOLD: i64 = 120_000;
 const REMEMBER: i64 = 24 * 3_600_000;
 
 impl Connecting {
+    /// Disconnects: the tokens leave the account at once, waiting deliveries are cancelled, and the authorization is
+    /// taken back at the network as soon as that answers.
+    pub(crate) async fn disconnect(&self, me: &Identity, account_id: Uuid) -> Result<Account, Error> {
+        let now = self.clock.now_ms();
+        let account =
+            self.store.disconnect_account(me.workspace_id, account_id, now, now + REVOKE_FOR).await?;
+        let account = account.ok_or(Error::AccountNotFound(account_id))?;
+        let problem =
+            Problem::new("ACCOUNT_DISCONNECTED", "The account was disconnected before this went out.");
+        self.store.cancel_account(account_id, &problem).await?;
+        (self.listener)(account_id);
+        self.revocations.notify_one();
+        Ok(account)
+    }
+
     /// Revokes until the service stops.
     pub async fn keep_revoking(self, lifecycle: Lifecycle) {
         loop {
