@@ -1,4 +1,4 @@
-//! Mastodon and its relatives (GoToSocial, Pleroma, Akkoma, Glitch): every account lives on a server of its own, and
+//! Mastodon and its relatives (Pleroma, Akkoma, Glitch): every account lives on a server of its own, and
 //! the server says what it accepts.
 //!
 //! <https://docs.joinmastodon.org/methods/> · `connect` finds the server and brings accounts in, `publish` builds the
