@@ -14,9 +14,6 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     postmesh_kit::tls::install_crypto();
     let cli = cli::Cli::parse();
