@@ -7,21 +7,20 @@ use super::email::Email;
 /// The longest name, in characters.
 pub const MAX: usize = 100;
 
-/// The user's name, or what stands before the `@` when none is given.
-pub fn of_user(given: &str, email: &Email) -> Result<String, FieldViolation> {
-    Ok(checked("display_name", given)?.unwrap_or_else(|| email.local().to_owned()))
+/// The name of a user who gave none: what stands before the `@`.
+pub fn of_user(email: &Email) -> String {
+    email.local().to_owned()
 }
 
-/// The workspace's name, or one made from the user's.
-pub fn of_workspace(given: &str, user: &str) -> Result<String, FieldViolation> {
+/// The name of a workspace that was given none, made from its owner's.
+pub fn of_workspace(owner: &str) -> String {
     const SUFFIX: &str = "'s workspace";
-    Ok(checked("workspace_display_name", given)?
-        .unwrap_or_else(|| user.chars().take(MAX - SUFFIX.len()).collect::<String>() + SUFFIX))
+    owner.chars().take(MAX - SUFFIX.len()).collect::<String>() + SUFFIX
 }
 
 /// A name without spaces around it, `None` when nothing is left.
-fn checked(field: &str, given: &str) -> Result<Option<String>, FieldViolation> {
-    let name = given.trim();
+pub fn given(field: &str, text: &str) -> Result<Option<String>, FieldViolation> {
+    let name = text.trim();
     if name.chars().count() > MAX {
         return Err(FieldViolation::new(field, "TOO_LONG", "must have at most 100 characters"));
     }
@@ -38,17 +37,17 @@ mod tests {
     #[test]
     fn fills_in_what_is_not_given() {
         let email = Email::parse("ada@example.com").unwrap();
-        assert_eq!(of_user("  ", &email).unwrap(), "ada");
-        assert_eq!(of_user(" Ada L. ", &email).unwrap(), "Ada L.");
-        assert_eq!(of_workspace("", "Ada").unwrap(), "Ada's workspace");
-        assert_eq!(of_workspace("", &"é".repeat(100)).unwrap().chars().count(), MAX);
-        assert_eq!(of_workspace("Engine", "Ada").unwrap(), "Engine");
+        assert_eq!(given("f", "  ").unwrap(), None);
+        assert_eq!(given("f", " Ada L. ").unwrap().as_deref(), Some("Ada L."));
+        assert_eq!(of_user(&email), "ada");
+        assert_eq!(of_workspace("Ada"), "Ada's workspace");
+        assert_eq!(of_workspace(&"é".repeat(100)).chars().count(), MAX);
     }
 
     #[test]
     fn refuses_long_names_and_control_characters() {
-        assert!(checked("f", &"x".repeat(101)).is_err());
-        assert!(checked("f", &"é".repeat(100)).is_ok());
-        assert!(checked("f", "a\u{1b}[31m").is_err());
+        assert!(given("f", &"x".repeat(101)).is_err());
+        assert!(given("f", &"é".repeat(100)).is_ok());
+        assert!(given("f", "a\u{1b}[31m").is_err());
     }
 }

@@ -33,17 +33,16 @@ impl Registration {
         let mut wrong = Violations::default();
         let checked = wrong.take(Email::parse(&email));
         wrong.take(password::check(&password, &email));
-        // A placeholder lets the names be checked when the address is wrong.
-        let known = checked.clone().or_else(|| Email::parse("user@example.com").ok());
-        let user_name = known.and_then(|email| wrong.take(names::of_user(&display_name, &email)));
-        let workspace_name = wrong
-            .take(names::of_workspace(&workspace_display_name, user_name.as_deref().unwrap_or_default()));
+        let user_name = wrong.take(names::given("display_name", &display_name));
+        let workspace_name = wrong.take(names::given("workspace_display_name", &workspace_display_name));
         let request_id = wrong.take(ids::parse_optional("request_id", &request_id));
         wrong.into_result()?;
-        let (Some(email), Some(display_name), Some(workspace_name)) = (checked, user_name, workspace_name)
+        let (Some(email), Some(user_name), Some(workspace_name)) = (checked, user_name, workspace_name)
         else {
             return Err(Error::Invalid(Vec::new()));
         };
+        let display_name = user_name.unwrap_or_else(|| names::of_user(&email));
+        let workspace_name = workspace_name.unwrap_or_else(|| names::of_workspace(&display_name));
         let fingerprint = fingerprint(&[email.as_str(), &display_name, &workspace_name]);
         let request = request_id.flatten().map(|id| (id, fingerprint));
         Ok(Self { email, password, display_name, workspace_name, request })

@@ -42,7 +42,7 @@ pub enum Outcome {
         /// For the log and the evidence; no secrets, no post text.
         why: String,
     },
-    /// Refused for now, nothing visible (a listed pair of status and code).
+    /// Refused this time, nothing visible (a listed pair of status and code).
     Transient {
         /// Stable reason, upper snake case, such as `RATE_LIMITED`.
         code: String,

@@ -131,7 +131,7 @@ pub enum Closing {
     Accepted,
     /// Definitely not executed, will be tried again.
     NotSent,
-    /// Definitely refused for now.
+    /// Definitely refused this time.
     Transient,
     /// Definitely refused for good.
     Rejected,

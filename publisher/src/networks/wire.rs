@@ -106,7 +106,7 @@ impl Call {
 pub(super) enum Proof {
     /// Refused for good: reason and a sentence with the next step.
     Rejected(&'static str, &'static str),
-    /// Refused for now: reason and a sentence.
+    /// Refused this time: reason and a sentence.
     Transient(&'static str, &'static str),
     /// Uploads are gone at the network: reason and a sentence.
     Stale(&'static str, &'static str),
