@@ -340,6 +340,27 @@ impl DeliveryService for Deliveries {
         Ok(Response::new(Box::pin(self.clone().tail(after))))
     }
 
+    async fn confirm(
+        &self,
+        _: Request<proto::ConfirmRequest>,
+    ) -> Result<Response<proto::ConfirmResponse>, Status> {
+        Err(Status::unimplemented("confirm"))
+    }
+
+    async fn list_steps(
+        &self,
+        _: Request<proto::ListStepsRequest>,
+    ) -> Result<Response<proto::ListStepsResponse>, Status> {
+        Err(Status::unimplemented("list_steps"))
+    }
+
+    async fn check_accounts(
+        &self,
+        _: Request<proto::CheckAccountsRequest>,
+    ) -> Result<Response<proto::CheckAccountsResponse>, Status> {
+        Err(Status::unimplemented("check_accounts"))
+    }
+
     async fn read_metrics(
         &self,
         request: Request<proto::ReadMetricsRequest>,

@@ -207,6 +207,20 @@ impl PostService for Posts {
         self.retry(&me, &request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
+    async fn confirm_target(
+        &self,
+        _: Request<proto::ConfirmTargetRequest>,
+    ) -> Result<Response<proto::ConfirmTargetResponse>, Status> {
+        Err(Status::unimplemented("confirm_target"))
+    }
+
+    async fn list_target_events(
+        &self,
+        _: Request<proto::ListTargetEventsRequest>,
+    ) -> Result<Response<proto::ListTargetEventsResponse>, Status> {
+        Err(Status::unimplemented("list_target_events"))
+    }
+
     async fn watch_posts(
         &self,
         request: Request<proto::WatchPostsRequest>,
