@@ -65,6 +65,7 @@ pub fn delivery(offer: &Offer, max_lateness_ms: i64) -> Result<publisher::Delive
         due_time: Some(time::to_proto(offer.due_at)),
         max_lateness: Some(time::duration_to_proto(max_lateness_ms)),
         content: Some(content(&offer.text, &offer.media, &offer.settings)?),
+        thread: None,
     })
 }
 

@@ -28,6 +28,7 @@ pub fn post(post: &Post) -> proto::Post {
         create_time: Some(time::to_proto(post.created_at)),
         update_time: Some(time::to_proto(post.updated_at)),
         etag: post.etag(),
+        thread: Vec::new(),
     }
 }
 
@@ -48,6 +49,7 @@ fn target(target: &Target) -> proto::Target {
             .map(|p| common::TargetProblem { reason: p.reason.clone(), message: p.message.clone() }),
         revision: target.revision,
         publish_time: target.published_at.map(time::to_proto),
+        thread_position: 0,
     }
 }
 
