@@ -8,6 +8,7 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod faults;
 pub mod health;
 pub mod http;
 pub mod identity;

@@ -16,6 +16,14 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     postmesh_kit::tls::install_crypto();
+    match postmesh_kit::faults::arm() {
+        Ok(None) => {}
+        Ok(Some(plan)) => eprintln!("warning: this process fails on purpose: {plan}"),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let cli = cli::Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     let outcome = runtime.block_on(cli.run());
