@@ -16,6 +16,14 @@ pub mod invariants;
 pub mod kills;
 pub mod model;
 pub mod nemeses;
+pub mod plan;
+pub mod progress;
 pub mod report;
 pub mod rig;
 pub mod simulation;
+
+pub use crate::{
+    plan::{Kind, Plan},
+    progress::{Bar, Progress},
+    report::{Counts, Layer, Report, Violation},
+};
