@@ -2,7 +2,7 @@
 # setup.sh [build|tools|test]: brings a machine to where `make` can work; quick and silent when nothing is missing.
 #   build  what compiling needs: the Rust toolchain and a C compiler
 #   tools  what `make check` and `make generate` need besides: Node.js and Python tools, cargo-deny
-#   test   what `make test` needs besides: cargo-nextest, PostgreSQL and Redis servers
+#   test   what `make test` needs besides: cargo-nextest, PostgreSQL and Redis servers, and clocks that can be set
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -40,6 +40,7 @@ packages() {
     if reaches test; then
         has redis-server || wanted+=(redis-server)
         compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || wanted+=(postgresql)
+        has faketime || wanted+=(faketime)
     fi
     [ ${#wanted[@]} -eq 0 ] || apt_install "${wanted[@]}"
 }
