@@ -14,6 +14,7 @@ mod actors;
 mod clockguard;
 pub mod config;
 pub mod connecting;
+pub mod core;
 pub mod deps;
 pub mod domain;
 pub mod error;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     accounts, jitter,
-    line::{Busy, Item, Line},
+    line::{Item, Line},
     prepare::Preparation,
     run,
     send::Done,
@@ -302,21 +302,11 @@ impl State {
     }
 
     fn item(&self, mut stored: Stored, handles: HandleMap) -> Result<Item, Error> {
-        let network = self.parts.network(&stored.network)?;
+        let class = self.parts.network(&stored.network)?.facts().class;
         let work = Arc::new(stored.work(&self.parts.keys)?);
         stored.content = String::new(); // the work holds it
-        Ok(Item {
-            class: network.facts().class,
-            decision: stored.decision()?,
-            network,
-            work,
-            handles,
-            ready: None,
-            busy: Busy::No,
-            not_before: 0,
-            resends: false,
-            stored,
-        })
+        let decision = stored.decision()?;
+        Ok(Item { handles, ..Item::new(stored, decision, work, class) })
     }
 
     /// Sleeps until the next moment, or tells the supervisor that there is nothing to do.

@@ -4,109 +4,38 @@
 //! first time, keeps its place: the ones behind it wait. One whose preparation failed (its picture cannot be read) lets
 //! the others pass, so a missing picture does not hold up the texts behind it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        delivery::Work,
-        outcome::{DeliveryClass, Wire},
+        outcome::Wire,
         policy::Policy,
         state::State,
-        step::{self, Effect, Event, step},
+        step::{Effect, Event, step},
     },
-    networks::{HandleMap, Network, Ready},
-    store::{Change, Stored},
+    store::Change,
 };
 
-/// What is under way for a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Busy {
-    /// Nothing.
-    No,
-    /// Its reversible steps.
-    Preparing,
-    /// Its one visible request.
-    Sending,
-    /// A read of the network.
-    Looking,
-    /// A decided step waits to be stored.
-    Storing,
-}
+mod item;
 
-/// One delivery in the line.
-pub(super) struct Item {
-    pub(super) stored: Stored,
-    pub(super) work: Arc<Work>,
-    pub(super) network: Arc<dyn Network>,
-    pub(super) class: DeliveryClass,
-    pub(super) decision: step::Delivery,
-    pub(super) handles: HandleMap,
-    pub(super) ready: Option<Arc<Ready>>,
-    pub(super) busy: Busy,
-    /// The database's clock said so: not to be armed before.
-    pub(super) not_before: i64,
-    /// A read has shown that it is not there and may be sent again.
-    pub(super) resends: bool,
-}
-
-impl Item {
-    /// Takes a step in memory; what is left to store and to do. `None` when the step is not possible here.
-    pub(super) fn take(
-        &mut self,
-        event: Event,
-        wire: Wire,
-        policy: &Policy,
-        now: i64,
-        jitter: f64,
-    ) -> Option<(Change, Vec<Effect>)> {
-        let from = self.decision.state;
-        let (after, effects) = step(&self.decision, event, self.class, policy, now, jitter).ok()?;
-        self.decision = after.clone();
-        let (change, left) = Change::new(&self.stored, from, after, effects, wire);
-        for step in &change.forget {
-            self.handles.remove(step);
-            self.ready = None;
-        }
-        change.apply_to(&mut self.stored);
-        Some((change, left))
-    }
-
-    /// Whether the deliveries behind it must wait, once it is due.
-    fn keeps_its_place(&self, now: i64) -> bool {
-        match self.decision.state {
-            State::HandedOver | State::Preparing | State::RetryWait => {
-                self.decision.tries == 0 || self.stored.attempt_n > 0
-            }
-            State::Prepared | State::Sending => true,
-            // It may be sent again, or its request may still be under way.
-            State::Unknown => {
-                let settles = !matches!(self.class, DeliveryClass::ReadBack | DeliveryClass::Nothing);
-                let may_go = settles && now < self.decision.late_at && self.decision.refusal.is_none();
-                self.decision.is_open || may_go
-            }
-            _ => false,
-        }
-    }
-}
+pub(super) use item::account_effects;
+pub use item::{Busy, Guards, Item, Refusal, Turn};
 
 /// What may happen now.
 #[derive(Debug, Default)]
-pub(super) struct Todo {
+pub struct Todo {
     /// Reversible steps to run, in order.
-    pub(super) prepare: Vec<Uuid>,
+    pub prepare: Vec<Uuid>,
     /// The one to arm and send.
-    pub(super) send: Option<Uuid>,
+    pub send: Option<Uuid>,
     /// Networks to read.
-    pub(super) look: Vec<Uuid>,
+    pub look: Vec<Uuid>,
     /// Steps to store.
-    pub(super) store: Vec<Change>,
+    pub store: Vec<Change>,
     /// When to look at the line again.
-    pub(super) wake_at: Option<i64>,
+    pub wake_at: Option<i64>,
 }
 
 impl Todo {
@@ -116,34 +45,38 @@ impl Todo {
 }
 
 /// The line.
-#[derive(Default)]
-pub(super) struct Line {
+#[derive(Debug, Default)]
+pub struct Line {
     items: BTreeMap<(i64, Uuid), Item>,
     places: HashMap<Uuid, (i64, Uuid)>,
 }
 
 impl Line {
-    pub(super) fn len(&self) -> usize {
+    /// How many deliveries it holds.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    pub(super) fn get_mut(&mut self, id: Uuid) -> Option<&mut Item> {
+    /// One of them.
+    pub fn get_mut(&mut self, id: Uuid) -> Option<&mut Item> {
         self.items.get_mut(self.places.get(&id)?)
     }
 
-    pub(super) fn remove(&mut self, id: Uuid) -> Option<Item> {
+    /// Forgets one.
+    pub fn remove(&mut self, id: Uuid) -> Option<Item> {
         self.items.remove(&self.places.remove(&id)?)
     }
 
     /// Forgets everything that nothing is under way for; for when the account changed hands or tokens.
-    pub(super) fn forget_idle(&mut self) {
+    pub fn forget_idle(&mut self) {
         self.items.retain(|_, item| item.busy != Busy::No);
         let items = &self.items;
         self.places.retain(|_, place| items.contains_key(place));
     }
 
     /// Takes a delivery in. One that is here already stays as it is, unless a newer revision replaced it.
-    pub(super) fn insert(&mut self, item: Item) {
+    pub fn insert(&mut self, item: Item) {
         let id = item.stored.target_id;
         if let Some(here) = self.get_mut(id) {
             if here.stored.revision >= item.stored.revision || here.busy != Busy::No {
@@ -157,7 +90,7 @@ impl Line {
     }
 
     /// Goes through the line once. Deliveries with steps to store are marked as busy.
-    pub(super) fn plan(&mut self, policy: &Policy, now: i64, mut jitter: impl FnMut() -> f64) -> Todo {
+    pub fn plan(&mut self, policy: &Policy, now: i64, mut jitter: impl FnMut() -> f64) -> Todo {
         let mut todo = Todo::default();
         let mut is_blocked = false;
         for (place, item) in &mut self.items {

@@ -21,7 +21,7 @@ use crate::{deps::Parts, error::Error, networks::Session};
 
 mod account;
 mod accounts;
-mod line;
+pub(crate) mod line;
 mod periodic;
 mod prepare;
 mod publisher;

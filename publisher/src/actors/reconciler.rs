@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
-use super::{Accounts, jitter, send::account_effects};
+use super::{Accounts, jitter, line::account_effects};
 use crate::{
     deps::Parts,
     domain::{

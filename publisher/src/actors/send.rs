@@ -12,13 +12,12 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures::FutureExt;
 use uuid::Uuid;
 
-use super::pause;
+use super::{line::Refusal, pause};
 use crate::{
     deps::Parts,
     domain::{
         delivery::Work,
         outcome::{Answer, Outcome},
-        step::Effect,
     },
     error::Error,
     metrics,
@@ -61,21 +60,6 @@ pub(super) enum Sent {
     },
     /// It was not armed.
     Refused(Refusal),
-}
-
-/// Why a candidate was not armed.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    NotOwner,
-    OutOfPermits {
-        until: i64,
-    },
-    NotDue {
-        now: i64,
-    },
-    Gone,
-    /// Nothing was stored, and nothing will be for a moment.
-    Later,
 }
 
 /// Runs a job to its end.
@@ -186,14 +170,4 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Reconnect { .. } => "reconnect",
         Outcome::Ambiguous { .. } => "ambiguous",
     }
-}
-
-/// Whether effects ask for new tokens, and the message when the account is to be parked.
-pub(super) fn account_effects(effects: &[Effect]) -> (bool, Option<String>) {
-    let refresh = effects.contains(&Effect::Refresh);
-    let park = effects.iter().find_map(|effect| match effect {
-        Effect::ParkAccount { message } => Some(message.clone()),
-        _ => None,
-    });
-    (refresh, park)
 }

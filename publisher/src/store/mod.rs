@@ -29,8 +29,8 @@ pub use arm::Armed;
 pub(crate) use arm::{ArmRequest, Arming};
 pub(crate) use events::EventRow;
 pub(crate) use intake::{Delivering, Taken};
-pub(crate) use rows::Stored;
-pub(crate) use settle::Change;
+pub use rows::Stored;
+pub use settle::Change;
 
 use crate::error::Error;
 

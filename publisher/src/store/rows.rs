@@ -25,36 +25,37 @@ pub(crate) use columns;
 
 /// One row of `deliveries`.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct Stored {
-    pub(crate) target_id: Uuid,
-    pub(crate) post_id: Uuid,
-    pub(crate) workspace_id: Uuid,
-    pub(crate) account_id: Uuid,
-    pub(crate) network: String,
-    pub(crate) revision: i64,
-    pub(crate) content: String,
-    pub(crate) plan: String,
-    pub(crate) due_at: i64,
-    pub(crate) late_at: i64,
-    pub(crate) state: String,
-    pub(crate) next_at: Option<i64>,
-    pub(crate) tries: i64,
-    pub(crate) attempt_n: i64,
-    pub(crate) first_armed_at: Option<i64>,
-    pub(crate) send_deadline: Option<i64>,
-    pub(crate) is_open: bool,
-    pub(crate) doubt_since: Option<i64>,
-    pub(crate) quiet_at: Option<i64>,
-    pub(crate) absent_reads: i64,
-    pub(crate) absent_since: Option<i64>,
-    pub(crate) refusal_code: Option<String>,
-    pub(crate) refusal_message: Option<String>,
-    pub(crate) processing_handle: Option<String>,
+#[expect(missing_docs, reason = "the columns; the migrations say what they mean")]
+pub struct Stored {
+    pub target_id: Uuid,
+    pub post_id: Uuid,
+    pub workspace_id: Uuid,
+    pub account_id: Uuid,
+    pub network: String,
+    pub revision: i64,
+    pub content: String,
+    pub plan: String,
+    pub due_at: i64,
+    pub late_at: i64,
+    pub state: String,
+    pub next_at: Option<i64>,
+    pub tries: i64,
+    pub attempt_n: i64,
+    pub first_armed_at: Option<i64>,
+    pub send_deadline: Option<i64>,
+    pub is_open: bool,
+    pub doubt_since: Option<i64>,
+    pub quiet_at: Option<i64>,
+    pub absent_reads: i64,
+    pub absent_since: Option<i64>,
+    pub refusal_code: Option<String>,
+    pub refusal_message: Option<String>,
+    pub processing_handle: Option<String>,
 }
 
 impl Stored {
     /// What decisions depend on.
-    pub(crate) fn decision(&self) -> Result<step::Delivery, Error> {
+    pub fn decision(&self) -> Result<step::Delivery, Error> {
         let state =
             State::parse(&self.state).ok_or_else(|| Error::corrupt("state of a delivery", &self.state))?;
         Ok(step::Delivery {
@@ -78,7 +79,7 @@ impl Stored {
     }
 
     /// What adapters work with.
-    pub(crate) fn work(&self, keys: &Keys) -> Result<Work, Error> {
+    pub fn work(&self, keys: &Keys) -> Result<Work, Error> {
         let content: Content = serde_json::from_str(&self.content)
             .map_err(|why| Error::corrupt("content of a delivery", why))?;
         let plan =

@@ -19,26 +19,40 @@ use crate::{
 
 /// One decided step of one delivery, as it is to be stored.
 #[derive(Debug, Clone)]
-pub(crate) struct Change {
-    pub(crate) target_id: Uuid,
-    pub(crate) revision: i64,
-    pub(crate) from: State,
-    pub(crate) attempt_n: i64,
-    pub(crate) after: step::Delivery,
-    pub(crate) close: Option<Closing>,
-    pub(crate) wire: Wire,
-    pub(crate) native_id: Option<String>,
-    pub(crate) url: Option<String>,
-    pub(crate) evidence: Option<String>,
-    pub(crate) handle: Option<String>,
-    pub(crate) forget: Vec<String>,
-    pub(crate) reports: bool,
-    pub(crate) problem: Option<Problem>,
+pub struct Change {
+    /// The delivery.
+    pub target_id: Uuid,
+    /// Its revision.
+    pub revision: i64,
+    /// Where the step began: the compare-and-set.
+    pub from: State,
+    /// Its last attempt then; part of the compare-and-set.
+    pub attempt_n: i64,
+    /// What it becomes.
+    pub after: step::Delivery,
+    /// How its open attempt is closed.
+    pub close: Option<Closing>,
+    /// What was seen on the wire.
+    pub wire: Wire,
+    /// Its id at the network.
+    pub native_id: Option<String>,
+    /// Its address.
+    pub url: Option<String>,
+    /// How we know, when it was not the network's own answer.
+    pub evidence: Option<String>,
+    /// What to ask a processing network with.
+    pub handle: Option<String>,
+    /// Steps whose handles are void.
+    pub forget: Vec<String>,
+    /// Whether the tailers are told.
+    pub reports: bool,
+    /// Why it is where it is.
+    pub problem: Option<Problem>,
 }
 
 impl Change {
     /// The part of a step that is stored; answers also the effects that are left to be done.
-    pub(crate) fn new(
+    pub fn new(
         stored: &Stored,
         from: State,
         after: step::Delivery,
@@ -83,7 +97,7 @@ impl Change {
     }
 
     /// The same change as rows after it is stored.
-    pub(crate) fn apply_to(&self, stored: &mut Stored) {
+    pub fn apply_to(&self, stored: &mut Stored) {
         let after = &self.after;
         after.state.as_str().clone_into(&mut stored.state);
         stored.next_at = after.next_at;

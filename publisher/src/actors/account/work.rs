@@ -1,6 +1,6 @@
 //! What is done for a delivery: prepared, armed and sent by one job at a time, looked for when its answer was lost.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use ractor::ActorRef;
 use uuid::Uuid;
@@ -9,19 +9,17 @@ use super::{Msg, State};
 use crate::{
     actors::{
         jitter,
-        line::Busy,
+        line::{Busy, Refusal, Turn},
         prepare::{self, Preparation},
         run,
-        send::{self, Candidate, Done, Job, Refusal, Sent, account_effects},
+        send::{self, Candidate, Done, Job, Sent},
     },
     domain::{
         delivery::AttemptFacts,
-        outcome::{self, DeliveryClass, Fault, Found, Outcome, Wire},
+        outcome::{self, Found, Outcome},
         state::State as Stage,
-        step::{Effect, Event},
     },
     error::Error,
-    networks::Ready,
     store::ArmRequest,
 };
 
@@ -38,10 +36,11 @@ impl State {
         let mut batch = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(item) = self.line.get_mut(*id) else { continue };
+            let Ok(network) = self.parts.network(&item.stored.network) else { continue };
             item.busy = Busy::Preparing;
             batch.push(prepare::Task {
                 id: *id,
-                network: item.network.clone(),
+                network,
                 work: item.work.clone(),
                 handles: std::mem::take(&mut item.handles),
                 // A lost answer keeps its state while its request is built again.
@@ -65,48 +64,25 @@ impl State {
         for Preparation { id, handles, result } in done {
             let Some(item) = self.line.get_mut(id) else { continue };
             item.handles = handles;
-            item.busy = Busy::No;
-            let is_unknown = item.decision.state == Stage::Unknown;
             match result {
                 None => {
                     // Recalled, edited or too late: the database knows.
                     self.line.remove(id);
                     self.may_have_more = true;
                 }
-                Some(Ok(ready)) => {
-                    self.ready(id, ready, now);
-                }
-                Some(Err(Fault::TokenExpired)) if is_unknown => {
-                    self.wants_refresh = true;
-                }
-                Some(Err(fault)) if is_unknown => {
-                    tracing::warn!(%fault, target.id = %id, "a request could not be built again");
-                    item.decision.next_at = Some(now + policy.backoff_first);
-                }
-                Some(Err(fault)) => {
-                    item.take(Event::Begin, Wire::default(), &policy, now, 0.0);
-                    if let Some((change, left)) =
-                        item.take(Event::PrepareFailed(fault), Wire::default(), &policy, now, jitter())
-                    {
-                        item.busy = Busy::Storing;
-                        self.pending.push(change);
-                        let (refresh, park) = account_effects(&left);
-                        self.wants_refresh |= refresh;
-                        self.park(park);
-                    }
+                Some(result) => {
+                    let turn = item.prepared(result, &policy, now, jitter());
+                    self.carry_out(turn);
                 }
             }
         }
     }
 
-    pub(super) fn ready(&mut self, id: Uuid, ready: Ready, now: i64) {
-        let policy = self.parts.policy;
-        let Some(item) = self.line.get_mut(id) else { return };
-        if item.decision.state != Stage::Unknown {
-            item.take(Event::Begin, Wire::default(), &policy, now.min(item.decision.late_at - 1), 0.0);
-            item.take(Event::Prepared, Wire::default(), &policy, now, 0.0);
-        }
-        item.ready = Some(Arc::new(ready));
+    /// Does what a delivery's turn left to be done.
+    fn carry_out(&mut self, turn: Turn) {
+        self.pending.extend(turn.store);
+        self.wants_refresh |= turn.refresh;
+        self.park(turn.park);
     }
 
     /// Stores what was decided, without sending.
@@ -135,22 +111,19 @@ impl State {
         let (session, fence) = (self.session.clone()?, self.fence?);
         let item = self.line.get_mut(id)?;
         let ready = item.ready.clone()?;
+        let network = parts.network(&item.stored.network).ok()?;
         item.busy = Busy::Sending;
-        let resends = item.decision.state == Stage::Unknown;
-        let permits = parts.config.permits.get(item.network.facts().id);
+        let permits = parts.config.permits.get(network.facts().id);
+        let guards = item.guards(&parts.policy);
         let request = ArmRequest {
             target_id: id,
             workspace_id: item.stored.workspace_id,
             account_id,
             revision: item.stored.revision,
-            from: item.decision.state,
-            close: (resends && item.decision.is_open).then_some(item.stored.attempt_n),
-            needs_quiet: resends && item.class != DeliveryClass::NaturalKey,
-            key_window: if resends && item.class == DeliveryClass::IdempotencyKey {
-                parts.policy.key_window
-            } else {
-                0
-            },
+            from: guards.from,
+            close: guards.close,
+            needs_quiet: guards.needs_quiet,
+            key_window: guards.key_window,
             owner: parts.owner,
             fence,
             key: item.work.key.clone(),
@@ -162,90 +135,45 @@ impl State {
             nonce: postmesh_kit::ids::new(),
             guard: parts.clock_guard.clone(),
         };
-        Some(Candidate { request, network: item.network.clone(), session, work: item.work.clone(), ready })
+        Some(Candidate { request, network, session, work: item.work.clone(), ready })
     }
 
     pub(super) fn done(&mut self, done: Done) {
         self.is_working = false;
         for (id, is_moved) in done.stored {
-            let Some(item) = self.line.get_mut(id) else { continue };
-            item.busy = Busy::No;
-            let state = item.decision.state;
-            if state.is_final() && is_moved {
-                ::metrics::counter!(crate::metrics::ENDED, "network" => item.network.facts().id, "state" => state.as_str())
-                    .increment(1);
+            if let Some(item) = self.line.get_mut(id)
+                && item.decision.state.is_final()
+                && is_moved
+            {
+                let (network, state) = (item.stored.network.clone(), item.decision.state.as_str());
+                ::metrics::counter!(crate::metrics::ENDED, "network" => network, "state" => state).increment(1);
             }
-            let in_line = !state.is_final()
-                && !matches!(state, Stage::Parked | Stage::Processing | Stage::NeedsConfirmation);
-            if !is_moved || !in_line {
-                self.line.remove(id);
-                self.may_have_more |= !is_moved;
-            }
+            self.may_have_more |= self.line.stored(id, is_moved);
         }
         match done.sent {
             None => {}
             Some((id, Sent::Answered { n, armed_at, answer })) => self.answered(id, n, armed_at, answer),
-            Some((id, Sent::Refused(refusal))) => self.refused(id, &refusal),
+            Some((id, Sent::Refused(refusal))) => self.refused(id, refusal),
         }
     }
 
     pub(super) fn answered(&mut self, id: Uuid, n: i64, armed_at: i64, answer: outcome::Answer) {
         let (policy, now) = (self.parts.policy, self.now());
         let Some(item) = self.line.get_mut(id) else { return };
-        let send_deadline = armed_at + policy.send_timeout;
-        if item.take(Event::Arm { send_deadline }, Wire::default(), &policy, armed_at, 0.0).is_none() {
-            // The database's guards decided; memory follows.
-            item.decision.state = Stage::Sending;
-            item.decision.is_open = true;
-            item.decision.first_armed_at.get_or_insert(armed_at);
-            item.decision.send_deadline = Some(send_deadline);
-        }
-        item.stored.attempt_n = n;
-        item.resends = false;
         if let Outcome::Ambiguous { evidence } = &answer.outcome {
             tracing::warn!(target.id = %id, attempt = n, evidence, "the answer to a send was lost");
         }
-        let Some((change, left)) =
-            item.take(Event::Settled(answer.outcome), answer.wire, &policy, now, jitter())
-        else {
-            return;
-        };
-        item.busy = Busy::Storing;
-        self.pending.push(change);
-        let (refresh, park) = account_effects(&left);
-        self.wants_refresh |= refresh;
-        self.park(park);
+        let turn = item.answered(n, armed_at, answer, &policy, now, jitter());
+        self.carry_out(turn);
     }
 
-    pub(super) fn refused(&mut self, id: Uuid, refusal: &Refusal) {
-        let now = self.now();
-        if let Some(item) = self.line.get_mut(id) {
-            item.busy = Busy::No;
-            match refusal {
-                Refusal::NotDue { now: database } => {
-                    item.not_before = now + (item.decision.due_at - database).max(1);
-                }
-                Refusal::Gone if item.decision.state == Stage::Unknown => {
-                    item.resends = false;
-                    item.not_before = now + 200; // its class's guard, by the database's clock
-                }
-                Refusal::Gone => {
-                    self.line.remove(id);
-                    self.may_have_more = true;
-                }
-                Refusal::Later => item.not_before = now + 200,
-                Refusal::NotOwner | Refusal::OutOfPermits { .. } => {}
-            }
-        }
+    pub(super) fn refused(&mut self, id: Uuid, refusal: Refusal) {
+        self.may_have_more |= self.line.refused(id, refusal, self.now());
         match refusal {
-            Refusal::NotOwner => {
-                self.fence = None;
-                self.line.forget_idle();
-                self.may_have_more = true;
-            }
+            Refusal::NotOwner => self.fence = None,
             Refusal::OutOfPermits { until } => {
-                self.paused_until = *until;
-                let (parts, account_id, until) = (self.parts.clone(), self.account_id, *until);
+                self.paused_until = until;
+                let (parts, account_id) = (self.parts.clone(), self.account_id);
                 let lifecycle = parts.lifecycle.clone();
                 lifecycle.spawn(async move {
                     if let Err(error) = parts.store.postpone(account_id, until).await {
@@ -267,10 +195,10 @@ impl State {
         }
         let Some(session) = self.session.clone() else { return };
         let Some(item) = self.line.get_mut(id) else { return };
+        let Ok(network) = self.parts.network(&item.stored.network) else { return };
         item.busy = Busy::Looking;
         let parts = self.parts.clone();
-        let (network, work, handles, stored) =
-            (item.network.clone(), item.work.clone(), item.handles.clone(), item.stored.clone());
+        let (work, handles, stored) = (item.work.clone(), item.handles.clone(), item.stored.clone());
         let lifecycle = parts.lifecycle.clone();
         run(&lifecycle, myself, async move {
             let facts: Result<Option<AttemptFacts>, Error> = parts.store.attempt_facts(&stored).await;
@@ -292,15 +220,10 @@ impl State {
     pub(super) fn looked(&mut self, id: Uuid, found: Found) {
         let (policy, now) = (self.parts.policy, self.now());
         let Some(item) = self.line.get_mut(id) else { return };
-        item.busy = Busy::No;
         if let Found::Unsure { why } = &found {
             tracing::info!(target.id = %id, why, "the network could not tell");
         }
-        if let Some((change, left)) = item.take(Event::Looked(found), Wire::default(), &policy, now, jitter())
-        {
-            item.busy = Busy::Storing;
-            item.resends = left.contains(&Effect::Resend);
-            self.pending.push(change);
-        }
+        let turn = item.looked(found, &policy, now, jitter());
+        self.carry_out(turn);
     }
 }

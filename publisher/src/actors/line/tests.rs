@@ -1,84 +1,17 @@
 //! The order of a line, decided without a runtime.
 
-use async_trait::async_trait;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::*;
 use crate::{
-    domain::{
-        content::Content,
-        delivery::AttemptFacts,
-        outcome::{Answer, Fault, Found},
-    },
-    media::MediaSource,
-    networks::{
-        Capabilities, Facts, Handles, PostMetrics, RefreshFault, Session, Tokens,
-        limits::{Limits, Violation},
-    },
-    store::Armed,
+    domain::{content::Content, delivery::Work, outcome::DeliveryClass, step},
+    networks::Ready,
+    store::Stored,
 };
 
 const DUE: i64 = 1_000_000;
-
-/// A line decides without asking the network anything but its class.
-struct Silent;
-
-#[async_trait]
-impl Network for Silent {
-    fn facts(&self) -> &'static Facts {
-        static FACTS: Facts = Facts {
-            id: "silent",
-            display_name: "Silent",
-            class: DeliveryClass::IdempotencyKey,
-            connect: &[],
-            needs_server: false,
-            capabilities: Capabilities {
-                text_only: true,
-                alt_text: false,
-                threads: false,
-                metrics: false,
-                delete: false,
-            },
-        };
-        &FACTS
-    }
-    fn limits(&self) -> Limits {
-        unreachable!()
-    }
-    fn plan(&self, _: &Work) -> Value {
-        unreachable!()
-    }
-    fn validate(&self, _: &Limits, _: &Content) -> Vec<Violation> {
-        unreachable!()
-    }
-    async fn prepare(
-        &self,
-        _: &Session,
-        _: &Work,
-        _: &MediaSource,
-        _: &mut dyn Handles,
-    ) -> Result<Ready, Fault> {
-        unreachable!()
-    }
-    async fn send(&self, _: Armed, _: &Session, _: &Work, _: &Ready) -> Answer {
-        unreachable!()
-    }
-    async fn reconcile(&self, _: &Session, _: &Work, _: &HandleMap, _: &AttemptFacts) -> Found {
-        unreachable!()
-    }
-    async fn metrics(&self, _: &Session, _: &[String]) -> Result<Vec<PostMetrics>, Fault> {
-        unreachable!()
-    }
-    async fn delete(&self, _: &Session, _: &str) -> Result<(), Fault> {
-        unreachable!()
-    }
-    async fn refresh(&self, _: &Session) -> Result<Tokens, RefreshFault> {
-        unreachable!()
-    }
-    async fn revoke(&self, _: &Session) -> Result<(), Fault> {
-        unreachable!()
-    }
-}
 
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
@@ -125,18 +58,7 @@ fn an_item(n: u128, state: State, due_at: i64) -> Item {
         content: Content::default(),
         plan: Value::Null,
     };
-    Item {
-        stored,
-        work: Arc::new(work),
-        network: Arc::new(Silent),
-        class: DeliveryClass::IdempotencyKey,
-        decision,
-        handles: HandleMap::new(),
-        ready: None,
-        busy: Busy::No,
-        not_before: 0,
-        resends: false,
-    }
+    Item::new(stored, decision, Arc::new(work), DeliveryClass::IdempotencyKey)
 }
 
 fn ready(n: u128, due_at: i64) -> Item {
