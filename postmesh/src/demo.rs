@@ -198,6 +198,7 @@ async fn welcome(session: &mut Session, accounts: Vec<String>) -> anyhow::Result
         schedule_time: Some(to_proto(SystemClock.now_ms())),
         request_id: request_id(),
         validate_only: false,
+        thread: Vec::new(),
     };
     let created =
         posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?.into_inner();

@@ -106,6 +106,7 @@ impl Post {
             schedule_time: (!self.draft).then(|| to_proto(due_ms)),
             request_id: request_id(),
             validate_only: false,
+            thread: Vec::new(),
         };
         let mut posts = PostServiceClient::new(session.channel());
         let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
