@@ -5,7 +5,7 @@
 use std::{
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
 };
 use tokio_rustls::TlsConnector;
 use url::Url;
@@ -34,6 +35,7 @@ use super::{
     Bounds, CONNECT, Cause, Error, GuardedClient, Unreached, find, policy::Target, refused, server_of,
     unreached,
 };
+use crate::faults;
 
 /// After this long without an acknowledgement the kernel gives the bytes up.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -147,9 +149,16 @@ impl Dialed {
     ) -> Result<Response<Bytes>, Error> {
         let request = on_the_wire(request)?;
         self.gate.arm(Arc::new(may_begin));
-        let (sender, bounds) = (&mut self.sender, self.bounds);
+        let (sender, bounds, written) = (&mut self.sender, self.bounds, self.gate.written.clone());
         let exchange = Box::pin(async move {
-            let (head, body) = sender.send_request(request).await.map_err(Cause::from)?.into_parts();
+            let mut answer = pin!(sender.send_request(request));
+            let early = if faults::ENABLED { last_byte(&written, &mut answer).await? } else { None };
+            let answered = match early {
+                Some(answered) => answered,
+                None => answer.await,
+            };
+            let (head, body) = answered.map_err(Cause::from)?.into_parts();
+            faults::at("resp.headers").await?;
             let body = Limited::new(body, bounds.body).collect().await?.to_bytes();
             Ok::<_, Cause>(Response::from_parts(head, body))
         });
@@ -167,6 +176,20 @@ impl Dialed {
             Err(late) => late.into(),
         };
         Err(self.gate.explain(self.server, bounds, cause))
+    }
+}
+
+/// Waits until the request has left and passes the point there; an answer that comes first is handed on.
+async fn last_byte<A>(
+    written: &Notify,
+    answer: &mut (impl Future<Output = A> + Unpin),
+) -> Result<Option<A>, Cause> {
+    match select(pin!(written.notified()), answer).await {
+        Either::Left(_) => {
+            faults::at("send.last_byte").await?;
+            Ok(None)
+        }
+        Either::Right((answered, _)) => Ok(Some(answered)),
     }
 }
 
@@ -188,6 +211,8 @@ fn on_the_wire(request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Error> {
 struct Gate {
     passed: Arc<AtomicBool>,
     may_begin: Arc<std::sync::OnceLock<Arc<dyn Fn() -> bool + Send + Sync>>>,
+    /// Told when the request has left; heard only where a failure there can be planned.
+    written: Arc<Notify>,
 }
 
 /// The gate said no.
@@ -265,7 +290,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if faults::ENABLED
+            && matches!(flushed, Poll::Ready(Ok(())))
+            && self.gate.passed.load(Ordering::Acquire)
+        {
+            self.gate.written.notify_one();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
