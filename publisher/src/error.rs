@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use postmesh_kit::status::{Classify, ErrorKind, FieldViolation, database_kind};
+use postmesh_kit::{
+    faults::Injected,
+    status::{Classify, ErrorKind, FieldViolation, database_kind},
+};
 use uuid::Uuid;
 
 use crate::networks::connect::ConnectFault;
@@ -146,6 +149,12 @@ impl Classify for Error {
             }
             _ => None,
         }
+    }
+}
+
+impl From<Injected> for Error {
+    fn from(injected: Injected) -> Self {
+        Self::Database(injected.into())
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use postmesh_kit::status::{Classify, ErrorKind, FieldViolation, database_kind};
+use postmesh_kit::{
+    faults::Injected,
+    status::{Classify, ErrorKind, FieldViolation, database_kind},
+};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -120,6 +123,12 @@ impl Error {
             | Code::Aborted => Self::Away { service, cause },
             _ => Self::Neighbour { service, cause },
         }
+    }
+}
+
+impl From<Injected> for Error {
+    fn from(injected: Injected) -> Self {
+        Self::Database(injected.into())
     }
 }
 

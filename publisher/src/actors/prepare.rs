@@ -5,12 +5,14 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use postmesh_kit::faults;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     deps::Parts,
     domain::{delivery::Work, outcome::Fault},
+    error::Error,
     networks::{HandleMap, Handles, Network, Ready, Session},
     store::Store,
 };
@@ -117,10 +119,13 @@ impl Handles for Stored<'_> {
     }
 
     async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault> {
+        let failed = |error: Error| Fault::Store(error.to_string());
+        faults::at("prep.handle_save.before").await.map_err(Error::from).map_err(failed)?;
         self.store
             .save_handle(self.work.target_id, self.work.revision, step.to_owned(), value.to_string())
             .await
-            .map_err(|error| Fault::Store(error.to_string()))?;
+            .map_err(failed)?;
+        faults::at("prep.handle_save.after").await.map_err(Error::from).map_err(failed)?;
         self.handles.insert(step.to_owned(), value);
         Ok(())
     }

@@ -10,6 +10,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
+use postmesh_kit::faults;
 use uuid::Uuid;
 
 use super::{line::Refusal, pause};
@@ -103,6 +104,10 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_panic)) => Outcome::Ambiguous { evidence: "the adapter failed".into() }.into(),
                 Err(_) => Outcome::Ambiguous { evidence: "no answer before the send deadline".into() }.into(),
+            };
+            let answer = match faults::at("resp.parsed").await {
+                Ok(()) => answer,
+                Err(lost) => Outcome::Ambiguous { evidence: lost.to_string() }.into(),
             };
             let network = candidate.network.facts().id;
             ::metrics::histogram!(metrics::SEND_SECONDS, "network" => network)

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use postmesh_kit::faults;
+
 use super::pause;
 use crate::{
     deps::Parts,
@@ -100,7 +102,13 @@ pub(super) async fn refresh(parts: &Parts, session: &Session) -> Result<Opened, 
     let network = parts.network(&session.network)?;
     let count =
         |result: &'static str| ::metrics::counter!(metrics::REFRESHES, "result" => result).increment(1);
-    match network.refresh(session).await {
+    let answered = network.refresh(session).await;
+    // Lost here like an answer that was lost on its way.
+    let answered = match faults::at("token.response").await {
+        Ok(()) => answered,
+        Err(lost) => Err(RefreshFault::Transient(lost.to_string())),
+    };
+    match answered {
         Ok(tokens) => {
             let mut tries = 0;
             // The network may have forgotten the old pair by now: this must not be lost.

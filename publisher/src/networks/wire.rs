@@ -8,7 +8,10 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
 };
-use postmesh_kit::http::{Bounds, Error as HttpError, GuardedClient, Sent, Unreached};
+use postmesh_kit::{
+    faults,
+    http::{Bounds, Error as HttpError, GuardedClient, Sent, Unreached},
+};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
@@ -97,6 +100,11 @@ impl Call {
         let publishing = client.bounded(bounds).publishing();
         let dialed = tokio::time::timeout(left, publishing.dial(&url)).await.map_err(|_| late())??;
         let left = armed.time_left().ok_or_else(late)?;
+        faults::at("send.first_byte").await.map_err(|unsent| HttpError::Unreached {
+            server: url.host_str().unwrap_or_default().to_owned(),
+            why: Unreached::Connect,
+            source: unsent.into(),
+        })?;
         dialed.answering_in(left).send(request, move || armed.time_left().is_some()).await
     }
 }
@@ -173,6 +181,15 @@ pub(super) fn refused(
         Some(Proof::Reconnect(message)) => Outcome::Reconnect { message: message.into() },
         None => Outcome::Ambiguous { evidence: format!("the network answered {status}") },
     }
+}
+
+/// Passes a point of a call that makes nothing visible; failing there is a hiccup of the network.
+pub(super) async fn pass(point: &'static str) -> Result<(), Fault> {
+    faults::at(point).await.map_err(|failed| Fault::Transient {
+        code: "SERVER_UNREACHABLE".into(),
+        message: failed.to_string(),
+        retry_after: None,
+    })
 }
 
 /// What a call that makes nothing visible ran into.

@@ -4,7 +4,7 @@
 //! so a late writer can neither bring back an old pair nor mix two pairs. The identity of an account in its workspace
 //! is unique: connecting it again finds the same row.
 
-use postmesh_kit::{read, write};
+use postmesh_kit::{faults, read, write};
 use uuid::Uuid;
 
 use super::Store;
@@ -278,10 +278,12 @@ impl Store {
         version: i64,
         now: i64,
     ) -> Result<RefreshIntent, Error> {
+        faults::at("prep.token_intent.before").await?;
         let tries: Option<i64> = write!(self.db, tx => {
             Ok::<_, Error>(sqlx::query_scalar(INTEND_REFRESH)
                 .bind(account_id).bind(version).bind(now).fetch_optional(&mut *tx).await?)
         })?;
+        faults::at("prep.token_intent.after").await?;
         Ok(tries.map_or(RefreshIntent::Outdated, |tries| RefreshIntent::Committed { tries }))
     }
 
@@ -295,13 +297,16 @@ impl Store {
         access_expires_at: Option<i64>,
         now: i64,
     ) -> Result<bool, Error> {
-        write!(self.db, tx => {
+        faults::at("token.cas.before").await?;
+        let written = write!(self.db, tx => {
             let written = sqlx::query(STORE_TOKENS)
                 .bind(account_id).bind(version).bind(sealed.access_token).bind(sealed.refresh_token)
                 .bind(sealed.extra).bind(access_expires_at).bind(now)
                 .execute(&mut *tx).await?;
             Ok::<_, Error>(written.rows_affected() == 1)
-        })
+        })?;
+        faults::at("token.cas.after").await?;
+        Ok(written)
     }
 
     /// Notes that the network took the authorization of this version back; false when another pair is stored since.

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use postmesh_kit::write;
 use uuid::Uuid;
 
-use super::{Change, Store, settle::store_change, timed};
+use super::{Change, Store, points::About, settle::store_change, timed};
 use crate::{
     clockguard::{Boottime, ClockGuard},
     domain::state::State,
@@ -142,6 +142,8 @@ impl Store {
         let deadline = Boottime::now() + Duration::from_millis(request.send_timeout.max(0) as u64);
         let (target_id, key, resend) =
             (request.target_id, request.key.clone(), request.from == State::Unknown);
+        let about = About::of(&changes).arming(resend);
+        about.before().await?;
         let (moved, verdict) = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {
@@ -222,6 +224,7 @@ impl Store {
             }
             Ok::<_, Error>((moved, Verdict::Committed(Committed { n, armed_at })))
         })?;
+        about.after(matches!(verdict, Verdict::Committed(_))).await?;
         let arming = match verdict {
             Verdict::Committed(Committed { n, armed_at }) => {
                 Arming::Armed { armed: Armed { target_id, n, key, resend, deadline }, armed_at }

@@ -3,7 +3,7 @@
 //! **Invariant:** a recalled revision is never accepted, whichever of the two arrives first. On PostgreSQL both sides
 //! take the same advisory lock per target; SQLite has one writer.
 
-use postmesh_kit::write;
+use postmesh_kit::{faults, write};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -123,7 +123,8 @@ impl Store {
         let sqlite = self.db.is_sqlite();
         let policy = *policy;
         let ids = id_list(batch.iter().map(|delivery| &delivery.target_id));
-        write!(self.db, tx => {
+        faults::at("outbox.insert.before").await?;
+        let taken = write!(self.db, tx => {
             if !sqlite {
                 sqlx::query(LOCK_TARGETS).bind(ids.clone()).execute(&mut *tx).await?;
             }
@@ -147,7 +148,9 @@ impl Store {
                 sqlx::query(either!(sqlite, UPSERT_SQLITE, UPSERT_POSTGRES)).bind(rows).execute(&mut *tx).await?;
             }
             Ok::<_, Error>(taken)
-        })
+        })?;
+        faults::at("outbox.insert.after").await?;
+        Ok(taken)
     }
 
     /// Takes targets of a workspace back; answers one by one, in their order.
@@ -158,7 +161,8 @@ impl Store {
     ) -> Result<Vec<Recalled>, Error> {
         let sqlite = self.db.is_sqlite();
         let ids = id_list(items.iter().map(|(target_id, _)| target_id));
-        write!(self.db, tx => {
+        faults::at("recall.cas.before").await?;
+        let answers = write!(self.db, tx => {
             if !sqlite {
                 sqlx::query(LOCK_TARGETS).bind(ids.clone()).execute(&mut *tx).await?;
             }
@@ -203,7 +207,9 @@ impl Store {
                 answers.push(answer);
             }
             Ok::<_, Error>(answers)
-        })
+        })?;
+        faults::at("recall.cas.after").await?;
+        Ok(answers)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! With SQLite there is one process, so a lease lasts until the next start, which ends all of them.
 
-use postmesh_kit::write;
+use postmesh_kit::{faults, write};
 use uuid::Uuid;
 
 use super::{Store, timed};
@@ -18,7 +18,8 @@ impl Store {
     ) -> Result<Option<i64>, Error> {
         let sqlite = self.db.is_sqlite();
         let ttl = if sqlite { i64::MAX / 4 } else { ttl };
-        write!(self.db, tx => {
+        faults::at("lease.acquire.before").await?;
+        let fence = write!(self.db, tx => {
             let fence: Option<i64> = sqlx::query_scalar(timed!(sqlite,
                 "insert into account_leases (account_id, owner, fence, until_at) values ($1, $2, 1, $3 + ", ")
                      on conflict (account_id) do update
@@ -27,21 +28,26 @@ impl Store {
               returning fence"))
                 .bind(account_id).bind(owner).bind(ttl).fetch_optional(&mut *tx).await?;
             Ok::<_, Error>(fence)
-        })
+        })?;
+        faults::at("lease.acquire.after").await?;
+        Ok(fence)
     }
 
     /// Makes all leases of this process last `ttl` from now. A lease that has ended stays ended.
     pub(crate) async fn renew_leases(&self, owner: Uuid, ttl: i64) -> Result<u64, Error> {
         let sqlite = self.db.is_sqlite();
+        faults::at("lease.renew.before").await?;
         if sqlite {
             return Ok(0);
         }
-        write!(self.db, tx => {
+        let renewed = write!(self.db, tx => {
             let renewed = sqlx::query(timed!(sqlite,
                 "update account_leases set until_at = $2 + ", " where owner = $1 and until_at > ", ""))
                 .bind(owner).bind(ttl).execute(&mut *tx).await?;
             Ok::<_, Error>(renewed.rows_affected())
-        })
+        })?;
+        faults::at("lease.renew.after").await?;
+        Ok(renewed)
     }
 
     /// Ends one lease, so that another process may serve the account at once.

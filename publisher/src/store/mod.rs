@@ -17,6 +17,7 @@ mod events;
 mod intake;
 mod lease;
 mod line;
+mod points;
 mod rows;
 mod settle;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use postmesh_kit::write;
 use uuid::Uuid;
 
-use super::{Store, rows::Stored};
+use super::{Store, points::About, rows::Stored};
 use crate::{
     domain::{
         outcome::Wire,
@@ -179,12 +179,16 @@ impl Store {
     /// Stores steps in one transaction; answers for each whether the delivery still was where the step began.
     pub(crate) async fn apply(&self, changes: Vec<Change>) -> Result<Vec<bool>, Error> {
         let sqlite = self.db.is_sqlite();
-        write!(self.db, tx => {
+        let about = About::of(&changes);
+        about.before().await?;
+        let moved = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {
                 moved.push(store_change!(tx, sqlite, change));
             }
             Ok::<_, Error>(moved)
-        })
+        })?;
+        about.after(false).await?;
+        Ok(moved)
     }
 }

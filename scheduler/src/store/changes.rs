@@ -1,6 +1,6 @@
 //! A user's change in one transaction: lock the post, decide, store the outcome and the answer to its request.
 
-use postmesh_kit::write;
+use postmesh_kit::{faults, write};
 use uuid::Uuid;
 
 use super::{
@@ -85,7 +85,9 @@ impl Store {
         let targets_of = self.dialect(TARGETS_OF_SQLITE, LOCK_TARGETS_POSTGRES);
         let save_targets = self.dialect(SAVE_TARGETS_SQLITE, SAVE_TARGETS_POSTGRES);
         let drop_targets = self.dialect(DROP_TARGETS_SQLITE, DROP_TARGETS_POSTGRES);
-        write!(self.db, tx => {
+        let takes_back = matches!(request.change, Change::Cancel | Change::Delete);
+        faults::at(if takes_back { "cancel.cas.before" } else { "edit.rev.before" }).await?;
+        let changed = write!(self.db, tx => {
             let ChangeRequest { workspace_id, post_id, etag, change, verdicts, repeat, encode, moment } = request;
             let row: Option<PostRow> =
                 sqlx::query_as(lock).bind(post_id).bind(workspace_id).fetch_optional(&mut *tx).await?;
@@ -150,6 +152,8 @@ impl Store {
                 return Err(Error::request_id_reused());
             }
             Ok::<_, Error>(outcome)
-        })
+        })?;
+        faults::at(if takes_back { "cancel.cas.after" } else { "edit.rev.after" }).await?;
+        Ok(changed)
     }
 }

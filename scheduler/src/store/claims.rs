@@ -1,6 +1,6 @@
 //! What the clock has to look at: the next moment, the claim of what is due, and what was missed.
 
-use postmesh_kit::{read, write};
+use postmesh_kit::{faults, read, write};
 use uuid::Uuid;
 
 use super::{Store, id_list, rows};
@@ -129,6 +129,7 @@ impl Store {
         let claim = self.dialect(CLAIM_SQLITE, CLAIM_POSTGRES);
         let claimed = self.dialect(CLAIMED_SQLITE, CLAIMED_POSTGRES);
         let limit = limit as i64;
+        faults::at("sweep.claim.before").await?;
         let rows: Vec<ClaimedRow> = write!(self.db, tx => {
             let ids: Vec<Uuid> = sqlx::query_scalar(claim)
                 .bind(now)
@@ -143,6 +144,7 @@ impl Store {
             let rows: Vec<ClaimedRow> = sqlx::query_as(claimed).bind(id_list(&ids)).fetch_all(&mut *tx).await?;
             Ok::<_, Error>(rows)
         })?;
+        faults::at("sweep.claim.after").await?;
         let mut claimed = Claimed { taken: rows.len(), ..Claimed::default() };
         for row in rows {
             if row.recall.is_some() {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use postmesh_kit::{read, write};
+use postmesh_kit::{faults, read, write};
 use uuid::Uuid;
 
 use super::{
@@ -83,7 +83,10 @@ impl Store {
         now: i64,
     ) -> Result<Learnt, Error> {
         events.sort_by_key(|(sequence, _)| *sequence);
-        self.take_in(events, Some(highest), now).await
+        faults::at("event.deliver.before").await?;
+        let learnt = self.take_in(events, Some(highest), now).await?;
+        faults::at("event.deliver.after").await?;
+        Ok(learnt)
     }
 
     async fn take_in(

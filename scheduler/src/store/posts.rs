@@ -1,6 +1,6 @@
 //! Writing a post and reading it back, always within its workspace.
 
-use postmesh_kit::{read, write};
+use postmesh_kit::{faults, read, write};
 use uuid::Uuid;
 
 use super::{
@@ -50,7 +50,8 @@ impl Store {
         let sqlite = self.db.is_sqlite();
         let save_targets = self.dialect(SAVE_TARGETS_SQLITE, SAVE_TARGETS_POSTGRES);
         let post = post.clone();
-        write!(self.db, tx => {
+        faults::at("schedule.insert.before").await?;
+        let created = write!(self.db, tx => {
             if let Some((repeat, response)) = &repeat
                 && !remember_answer!(tx, repeat, response.clone(), post.created_at)
             {
@@ -80,7 +81,9 @@ impl Store {
                 .await?;
             sqlx::query(save_targets).bind(targets_json(&post)).execute(&mut *tx).await?;
             Ok::<_, Error>(Created::Stored)
-        })
+        })?;
+        faults::at("schedule.insert.after").await?;
+        Ok(created)
     }
 
     /// A post of a workspace.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postmesh_kit::faults;
 use ractor::ActorRef;
 use uuid::Uuid;
 
@@ -205,7 +206,12 @@ impl State {
             let found = match facts {
                 // The line waits behind a lost answer, so a read that hangs is given up and begun again.
                 Ok(Some(facts)) => {
-                    let look = network.reconcile(&session, &work, &handles, &facts);
+                    let look = async {
+                        match faults::at("reconcile.read").await {
+                            Ok(()) => network.reconcile(&session, &work, &handles, &facts).await,
+                            Err(unread) => Found::Unsure { why: unread.to_string() },
+                        }
+                    };
                     tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| Found::Unsure {
                         why: "the network did not answer in time".into(),
                     })

@@ -63,7 +63,9 @@ impl Bluesky {
         let media_id = work.content.media[i].media_id;
         let rendition = picture(media, work.workspace_id, media_id, &session.limits).await?;
         let (width, height) = (rendition.width, rendition.height);
+        wire::pass("prep.media_put.before").await?;
         let blob = self.upload(session, &rendition.content_type, rendition.bytes).await?;
+        wire::pass("prep.media_put.after").await?;
         handles.save(&step, object!({ "blob": blob, "width": width, "height": height })).await
     }
 

@@ -125,7 +125,9 @@ impl Mastodon {
             (text_of(&stored, "id").to_owned(), stored["ready"] == true)
         } else {
             let rendition = media.read(work.workspace_id, item.media_id, Room::of(&session.limits)).await?;
+            wire::pass("prep.media_put.before").await?;
             let (id, ready) = self.upload(session, item, &rendition).await?;
+            wire::pass("prep.media_put.after").await?;
             handles.save(&step, object!({ "id": id, "ready": ready })).await?;
             (id, ready)
         };
