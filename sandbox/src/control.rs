@@ -3,12 +3,14 @@
 //! | Call | Does |
 //! |---|---|
 //! | `GET ledger?since=&wait_for=&timeout_ms=` | what became visible, one JSON line each; may wait for a number of lines |
+//! | `GET refreshes?since=` | each presentation of a refresh token and what became of it, one JSON line each |
 //! | `GET requests?since=&wait_for=&timeout_ms=` | every request to a network once it ended, one JSON line each |
 //! | `POST script` / `GET` / `DELETE` | adds one rule or a list of them / shows / clears those still waiting (`script.rs`) |
 //! | `POST release`, `GET held?wait_for=&timeout_ms=` | lets held requests go, once each has executed / how many are held |
 //! | `POST accounts` / `GET` | makes an account and answers its credentials / lists them |
 //! | `POST engage` | sets a post's counts, or derives those of all posts from their ids |
 //! | `POST limits {"network","enforce"}` | whether documented rate limits refuse (by default they only count) |
+//! | `GET limits` | of each bucket and account or address the busiest sliding window, with the bucket's limit |
 //! | `POST clock {"advance_ms"}` | moves the networks' clock forward: codes, keys, tokens and blobs run out |
 //! | `POST reset` | empties everything |
 
@@ -21,7 +23,7 @@ use axum::{
     routing::{get, post},
 };
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -39,13 +41,14 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 pub(crate) fn routes() -> Router<Ctx> {
     Router::new()
         .route("/ledger", get(ledger))
+        .route("/refreshes", get(refreshes))
         .route("/requests", get(requests))
         .route("/script", post(add_rules).get(show_rules).delete(clear_rules))
         .route("/release", post(release))
         .route("/held", get(held))
         .route("/accounts", post(add_account).get(accounts))
         .route("/engage", post(engage))
-        .route("/limits", post(limits))
+        .route("/limits", post(limits).get(busiest))
         .route("/clock", post(move_clock))
         .route("/reset", post(reset))
         .route("/media/{sha256}", get(media))
@@ -110,9 +113,26 @@ async fn ledger(State(ctx): State<Ctx>, Query(until): Query<Until>) -> Response 
     let count = ctx.world().ledger.watch();
     until.wait(count).await;
     let entries = ctx.world().ledger.since(until.since);
+    lines(entries.iter().map(|entry| &**entry))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    /// Lines to leave out at the start.
+    #[serde(default)]
+    since: usize,
+}
+
+async fn refreshes(State(ctx): State<Ctx>, Query(Since { since }): Query<Since>) -> Response {
+    let presented = ctx.world().refreshes.get(since..).unwrap_or_default().to_vec();
+    lines(presented.iter())
+}
+
+fn lines<'a, T: Serialize + 'a>(entries: impl ExactSizeIterator<Item = &'a T>) -> Response {
     let mut lines = String::with_capacity(entries.len() * 256);
     for entry in entries {
-        lines.push_str(&serde_json::to_string(&*entry).expect("a ledger line is strings and numbers"));
+        lines.push_str(&serde_json::to_string(entry).expect("a line is strings and numbers"));
         lines.push('\n');
     }
     web::with_type(StatusCode::OK, "application/x-ndjson", lines)
@@ -144,6 +164,9 @@ async fn add_rules(State(ctx): State<Ctx>, body: Body<Value>) -> Answer {
 
 fn checked(rule: Value) -> Result<Rule, Refusal> {
     let rule: Rule = serde_json::from_value(rule).map_err(|problem| bad(problem.to_string()))?;
+    if let Some(problem) = rule.problem() {
+        return Err(bad(problem));
+    }
     if let Fault::Status { code, headers, .. } = &rule.fault {
         if !(200..=599).contains(code) {
             return Err(bad("fault.code must lie between 200 and 599"));
@@ -328,6 +351,12 @@ async fn limits(State(ctx): State<Ctx>, body: Body<Enforce>) -> Answer {
 #[serde(deny_unknown_fields)]
 struct Advance {
     advance_ms: u64,
+}
+
+/// What was really used, whether or not the limits refuse.
+async fn busiest(State(ctx): State<Ctx>) -> Response {
+    let busiest = lock(&ctx.limits).busiest();
+    ok(&serde_json::to_value(busiest).expect("strings and numbers"))
 }
 
 async fn move_clock(State(ctx): State<Ctx>, body: Body<Advance>) -> Answer {

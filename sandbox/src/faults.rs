@@ -4,7 +4,10 @@
 //! A request received whole is executed whole, even when its client has left meanwhile, as real networks do; only
 //! `drop_before`, `status` and `throttle` keep it from running. Hence the task of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -19,11 +22,12 @@ use crate::{
     clock, crypto,
     limits::Bucket,
     networks::Network,
+    refreshes::{self, Presentation},
     requests::{self, Logged},
     script::{Fault, Operation},
     server::{Connection, unless},
     web::{self, RequestId, lock},
-    world::Ctx,
+    world::{Ctx, Event},
 };
 
 /// The largest request any stand-in takes, bytes.
@@ -91,12 +95,22 @@ async fn pass(
     let mut request = Request::from_parts(parts, Body::from(bytes));
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(quirks);
+    let refresh_token = (route.operation == Operation::Refresh)
+        .then(|| web::bearer(request.headers()).map(refreshes::fingerprint))
+        .flatten();
     let closing = route.ctx.closing.clone();
     let tasks = route.ctx.tasks.clone();
     let exchange = tasks.spawn(async move {
-        let run =
-            Run { route: &route, account: logged.account.clone(), peer: connection.peer.ip().to_string() };
+        let run = Run {
+            route: &route,
+            account: logged.account.clone(),
+            peer: connection.peer.ip().to_string(),
+            presented: OnceLock::new(),
+        };
         let ending = run.decide(fault, request, next).await;
+        if let Some(token_sha256_16) = refresh_token {
+            run.note_refresh(&logged, token_sha256_16);
+        }
         if let Ending::Answer(response) = &ending {
             logged.status = Some(response.status().as_u16());
         }
@@ -127,6 +141,8 @@ struct Run<'a> {
     route: &'a Route,
     account: Option<String>,
     peer: String,
+    /// What became of the refresh token, if one was presented and looked at.
+    presented: OnceLock<refreshes::Outcome>,
 }
 
 impl Run<'_> {
@@ -184,12 +200,13 @@ impl Run<'_> {
                     "{\"id\":\"\u{fffd}<html><body>ok",
                 ))
             }
-            // These three act when posted; the two quirks travel with the request.
+            // Three act when posted; the quirks travel with the request.
             Fault::ExpireTokens {}
             | Fault::RevokeTokens { .. }
             | Fault::TokenLifetime { .. }
             | Fault::IgnoreIdempotencyKey {}
-            | Fault::Processing { .. } => Ending::Answer(self.execute(request, next).await),
+            | Fault::Processing { .. }
+            | Fault::StaleRead { .. } => Ending::Answer(self.execute(request, next).await),
         }
     }
 
@@ -203,13 +220,35 @@ impl Run<'_> {
             return network.refused(now_ms, refused);
         }
         let mut response = next.run(request).await;
-        if let (Some(_), Some(account)) = (response.extensions().get::<Replayed>(), account) {
-            lock(&ctx.limits).refund(buckets, account);
+        let presented = response.extensions().get::<refreshes::Outcome>().copied();
+        self.presented.get_or_init(|| presented.unwrap_or(refreshes::Outcome::Refused));
+        let replayed = response.extensions().get::<Replayed>().is_some();
+        {
+            let mut limits = lock(&ctx.limits);
+            limits.executed(buckets, account, &self.peer, replayed, ctx.now_ms());
+            if let Some(account) = account.filter(|_| replayed) {
+                limits.refund(buckets, account);
+            }
         }
         if let Some(verdict) = verdict {
             network.limit_headers(response.headers_mut(), verdict);
         }
         response
+    }
+
+    /// Keeps that a refresh token was presented, before any answer leaves.
+    fn note_refresh(&self, logged: &Logged, token_sha256_16: String) {
+        let presentation = Presentation {
+            at_ms: logged.at_ms,
+            network: logged.network,
+            account: logged.account.clone(),
+            token_sha256_16,
+            outcome: self.presented.get().copied().unwrap_or(refreshes::Outcome::NotExecuted),
+            request_id: logged.request_id.clone(),
+        };
+        if let Err(problem) = self.route.ctx.world().commit(Event::Presented(presentation)) {
+            tracing::error!(error = %problem, "the sandbox cannot keep what it was told");
+        }
     }
 }
 

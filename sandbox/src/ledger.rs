@@ -15,6 +15,9 @@ pub(crate) struct Entry {
     /// The account's handle.
     pub(crate) account: String,
     pub(crate) native_id: String,
+    /// The native id of the post it replies to; null when it begins a thread of its own.
+    #[serde(default)]
+    pub(crate) in_reply_to: Option<String>,
     pub(crate) text: String,
     pub(crate) media: Vec<Attached>,
     /// True time of the machine, whatever the sandbox's clock was set to.

@@ -21,6 +21,7 @@ mod limits;
 mod networks;
 mod pages;
 mod params;
+mod refreshes;
 mod requests;
 mod script;
 mod server;

@@ -175,13 +175,14 @@ fn card(ctx: &Ctx, entry: &Entry, linked: bool) -> String {
         };
         written.expect("writing to a string never fails");
     }
+    let reply = if entry.in_reply_to.is_some() { "<p class=\"dim\">↳ continues a thread</p>" } else { "" };
     let count = entry.media.len();
     let media =
         if count == 0 { media } else { format!("<div class=\"media n{}\">{media}</div>", count.min(4)) };
     format!(
         "<article class=\"card post\"><div class=\"who\"><span class=\"face {0}\">{initial}</span>\
          <b>@{account}</b><span class=\"badge {0}\">{1}</span><span class=\"when dim\">{time}</span></div>\
-         <p class=\"text\">{text}</p>{media}</article>",
+         {reply}<p class=\"text\">{text}</p>{media}</article>",
         network.name(),
         title(network),
     )

@@ -1,6 +1,8 @@
 //! What a test asks to go wrong: rules, in order, each for one network, one operation and perhaps one account.
-//! A matching request skips `skip` times, then is hit `times` times (0: for ever). Of the faults that act on the
-//! exchange the first match wins; `processing` and `ignore_idempotency_key` add to it. Held requests wait here.
+//! A rule lets `skip` matching requests pass, then hits `times` of them (0: for ever): each one, every n-th (`every`),
+//! or a `share` drawn from a `seed`, which is the same in every run. Of the faults that act on the exchange the first
+//! match wins, and later rules do not count that request; `processing`, `ignore_idempotency_key` and `stale_read` add
+//! to it. Held requests wait here.
 
 use std::sync::Mutex;
 
@@ -8,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{networks::Network, web::lock};
+use crate::{crypto, networks::Network, web::lock};
+
+/// The moment known to a read that does not lag.
+pub(crate) const NOW: i64 = i64::MAX;
 
 /// What a request wants; each route of a network names its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +74,8 @@ pub(crate) enum Fault {
         #[serde(default)]
         fails: bool,
     },
+    /// Reads only: posts and records are answered as they were that long ago, as a replica does that lags.
+    StaleRead { ms: u64 },
     /// At once: access tokens handed out so far have expired.
     ExpireTokens {},
     /// At once: tokens handed out so far are revoked; with `and_password` the app password as well.
@@ -96,6 +103,7 @@ impl Fault {
             Self::Delay { .. } => "delay",
             Self::IgnoreIdempotencyKey {} => "ignore_idempotency_key",
             Self::Processing { .. } => "processing",
+            Self::StaleRead { .. } => "stale_read",
             Self::ExpireTokens {} => "expire_tokens",
             Self::RevokeTokens { .. } => "revoke_tokens",
             Self::TokenLifetime { .. } => "token_lifetime",
@@ -103,7 +111,7 @@ impl Fault {
     }
 
     fn is_quirk(&self) -> bool {
-        matches!(self, Self::IgnoreIdempotencyKey {} | Self::Processing { .. })
+        matches!(self, Self::IgnoreIdempotencyKey {} | Self::Processing { .. } | Self::StaleRead { .. })
     }
 
     /// Whether it acts when it is posted instead of waiting for a request.
@@ -127,6 +135,47 @@ pub(crate) struct Rule {
     /// Matching requests to hit; 0 is for ever.
     #[serde(default = "once")]
     pub(crate) times: u64,
+    /// Of the matching requests hit every n-th: 5 lets four pass, hits one, lets four pass.
+    #[serde(default = "once")]
+    pub(crate) every: u64,
+    /// Of the matching requests hit this part of them, 0 to 1, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<f64>,
+    /// What the share is drawn from: the same seed hits the same requests, counted in the order they arrive.
+    #[serde(default)]
+    pub(crate) seed: u64,
+}
+
+impl Rule {
+    /// What is wrong with it, if anything.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        match (&self.fault, self.share) {
+            _ if self.every == 0 => Some("every must be at least 1"),
+            (_, Some(_)) if self.every != 1 => Some("share: a rule has either every or share"),
+            (_, Some(share)) if !(0.0..=1.0).contains(&share) => Some("share must lie between 0 and 1"),
+            (_, None) if self.seed != 0 => Some("seed: there is no share to draw"),
+            (Fault::StaleRead { .. }, _) if !matches!(self.operation, Operation::Read | Operation::Any) => {
+                Some("fault.kind: only reads are stale")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the n-th request that is not skipped is hit; counts from 1.
+    fn hits(&self, nth: u64) -> bool {
+        match self.share {
+            Some(share) => draw(self.seed, nth) < share,
+            None => nth.is_multiple_of(self.every),
+        }
+    }
+}
+
+/// A number from 0 up to 1 that depends on nothing but the two.
+fn draw(seed: u64, nth: u64) -> f64 {
+    let hash = crypto::sha256(&[seed.to_be_bytes(), nth.to_be_bytes()].concat());
+    let mut bits = [0; 8];
+    bits.copy_from_slice(&hash[..8]);
+    (u64::from_be_bytes(bits) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 fn any() -> Operation {
@@ -159,6 +208,15 @@ pub(crate) struct Quirks {
     pub(crate) ignore_idempotency_key: bool,
     /// Milliseconds of processing, and whether it fails.
     pub(crate) processing: Option<(u64, bool)>,
+    /// How far a read lags, milliseconds.
+    stale_ms: Option<u64>,
+}
+
+impl Quirks {
+    /// The latest moment a read knows of.
+    pub(crate) fn as_of(&self, now_ms: i64) -> i64 {
+        self.stale_ms.map_or(NOW, |ms| now_ms.saturating_sub_unsigned(ms))
+    }
 }
 
 #[derive(Debug)]
@@ -214,7 +272,7 @@ impl Script {
                 continue;
             }
             posted.seen += 1;
-            if posted.seen <= rule.skip {
+            if posted.seen <= rule.skip || !rule.hits(posted.seen - rule.skip) {
                 continue;
             }
             posted.hits += 1;
@@ -222,6 +280,7 @@ impl Script {
             match &rule.fault {
                 Fault::IgnoreIdempotencyKey {} => quirks.ignore_idempotency_key = true,
                 Fault::Processing { ms, fails } => quirks.processing = Some((*ms, *fails)),
+                Fault::StaleRead { ms } => quirks.stale_ms = Some(*ms),
                 other => fault = Some(other.clone()),
             }
         }
@@ -286,6 +345,29 @@ mod tests {
         assert!(script.take(Network::Mastodon, Operation::Read, None).0.is_none());
         assert_eq!([hit(), hit(), hit(), hit()], [false, true, true, false]);
         assert_eq!(script.pending(), serde_json::json!([]));
+    }
+
+    #[test]
+    fn hits_every_nth_or_a_share_that_is_the_same_in_every_run() {
+        let hits = |extra: &str| {
+            let script = Script::default();
+            script.add(rule(&format!(
+                r#"{{"network":"mastodon","fault":{{"kind":"garbage"}},"times":0,{extra}}}"#
+            )));
+            let hit = |_| script.take(Network::Mastodon, Operation::Publish, None).0.is_some();
+            (0..2_000).map(hit).collect::<Vec<_>>()
+        };
+        let places = |hits: Vec<bool>| {
+            hits.iter().enumerate().filter(|(_, hit)| **hit).map(|(n, _)| n).collect::<Vec<_>>()
+        };
+        assert_eq!(places(hits(r#""every":5"#))[..3], [4, 9, 14]);
+        assert_eq!(places(hits(r#""every":5,"skip":2"#))[..2], [6, 11]);
+        let drawn = places(hits(r#""share":0.2,"seed":7"#));
+        assert_eq!(drawn, places(hits(r#""share":0.2,"seed":7"#)));
+        assert_ne!(drawn, places(hits(r#""share":0.2,"seed":8"#)));
+        assert!((340..460).contains(&drawn.len()), "{}", drawn.len());
+        assert_eq!(places(hits(r#""share":0.0"#)).len(), 0);
+        assert_eq!(places(hits(r#""share":1.0"#)).len(), 2_000);
     }
 
     #[test]

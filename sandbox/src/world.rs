@@ -20,6 +20,7 @@ use crate::{
     ledger::Ledger,
     limits::Limits,
     networks::{Network, bluesky, mastodon},
+    refreshes::Presentation,
     requests::RequestLog,
     script::Script,
     web::lock,
@@ -31,6 +32,7 @@ use crate::{
 pub(crate) enum Event {
     Mastodon(mastodon::Event),
     Bluesky(bluesky::Event),
+    Presented(Presentation),
     /// The sandbox's clock runs this many milliseconds ahead of the machine's.
     Clock {
         ahead_ms: i64,
@@ -64,6 +66,8 @@ pub(crate) struct World {
     pub(crate) mastodon: mastodon::State,
     pub(crate) bluesky: bluesky::State,
     pub(crate) ledger: Ledger,
+    /// Every presentation of a refresh token.
+    pub(crate) refreshes: Vec<Presentation>,
     clock_ahead_ms: i64,
     enforced: Vec<Network>,
     journal: Journal,
@@ -75,6 +79,7 @@ impl World {
             mastodon: mastodon::State::default(),
             bluesky: bluesky::State::default(),
             ledger: Ledger::default(),
+            refreshes: Vec::new(),
             clock_ahead_ms: 0,
             enforced: Vec::new(),
             journal: Journal::in_memory(),
@@ -100,6 +105,7 @@ impl World {
                     self.ledger.push(entry);
                 }
             }
+            Event::Presented(presentation) => self.refreshes.push(presentation),
             Event::Clock { ahead_ms } => self.clock_ahead_ms = ahead_ms,
             Event::Limits { network, enforce } => {
                 self.enforced.retain(|other| *other != network);
@@ -128,6 +134,7 @@ impl World {
         self.mastodon = mastodon::State::default();
         self.bluesky = bluesky::State::default();
         self.ledger.clear();
+        self.refreshes.clear();
         self.clock_ahead_ms = 0;
         self.enforced.clear();
         self.commit(Event::Bluesky(bluesky::Event::fresh_secret()))

@@ -17,7 +17,8 @@ async fn the_ledger_has_exactly_these_keys_in_this_order() {
     let line = raw.text.lines().next().unwrap();
     let entry = &lines(line)[0];
     let expected = format!(
-        "{{\"network\":\"mastodon\",\"account\":\"demo\",\"native_id\":\"{}\",\"text\":\"caption\",\"media\":[{{\
+        "{{\"network\":\"mastodon\",\"account\":\"demo\",\"native_id\":\"{}\",\"in_reply_to\":null,\
+         \"text\":\"caption\",\"media\":[{{\
          \"mime\":\"image/png\",\"size\":{},\"sha256\":\"{}\",\"alt\":\"a picture\"}}],\"visible_at_ms\":{},\
          \"request_id\":\"{}\"}}",
         answer.str("/id"),
@@ -70,6 +71,19 @@ async fn errors_name_the_field() {
         (
             "script",
             json!({"network": "mastodon", "fault": {"kind": "token_lifetime", "access_s": 9}}),
+            "fault.kind",
+        ),
+        ("script", json!({"network": "mastodon", "fault": {"kind": "hold"}, "every": 0}), "every"),
+        (
+            "script",
+            json!({"network": "mastodon", "fault": {"kind": "hold"}, "every": 2, "share": 0.5}),
+            "share",
+        ),
+        ("script", json!({"network": "mastodon", "fault": {"kind": "hold"}, "share": 1.5}), "share"),
+        ("script", json!({"network": "mastodon", "fault": {"kind": "hold"}, "seed": 5}), "seed"),
+        (
+            "script",
+            json!({"network": "mastodon", "operation": "publish", "fault": {"kind": "stale_read", "ms": 1}}),
             "fault.kind",
         ),
         ("accounts", json!({"network": "bluesky", "handle": "nodots"}), "handle"),

@@ -9,3 +9,5 @@ mod faults;
 mod mastodon;
 mod pages;
 mod support;
+mod threads;
+mod truths;

@@ -231,7 +231,11 @@ async fn refuses_with_the_documented_words() {
             422,
             "Validation failed: Text character limit of 500 exceeded",
         ),
-        (json!({"status": "x", "in_reply_to_id": "5"}), 404, "Record not found"),
+        (
+            json!({"status": "x", "in_reply_to_id": "5"}),
+            404,
+            "The post you are trying to reply to does not appear to exist.",
+        ),
         (
             json!({"status": "x", "visibility": "secret"}),
             422,

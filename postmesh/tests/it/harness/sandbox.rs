@@ -20,6 +20,7 @@ pub(crate) struct Line {
     pub network: String,
     pub account: String,
     pub native_id: String,
+    pub in_reply_to: Option<String>,
     pub text: String,
     pub media: Vec<Value>,
     pub visible_at_ms: i64,

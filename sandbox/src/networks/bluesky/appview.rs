@@ -1,6 +1,9 @@
-//! The reads a PDS passes on to the AppView. Unlike the real one it never lags: ask the PDS for the truth anyway.
+//! The reads a PDS passes on to the AppView. Unlike the real one it lags only when told to (`stale_read`).
 
-use axum::extract::{RawQuery, State};
+use axum::{
+    Extension,
+    extract::{RawQuery, State},
+};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
@@ -12,17 +15,20 @@ use super::{
 use crate::{
     clock::iso_ms,
     networks::Network,
+    script::Quirks,
     web::bearer,
     world::{Ctx, World},
 };
 
 pub(crate) async fn get_posts(
     State(ctx): State<Ctx>,
+    Extension(quirks): Extension<Quirks>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let world = ctx.world();
     check_token(&ctx, &world, &headers)?;
+    let as_of = quirks.as_of(ctx.now_ms());
     let uris = values(query.as_deref(), "uris");
     if uris.is_empty() {
         return Err(Refusal::invalid("Error: Params must have the property \"uris\""));
@@ -36,7 +42,7 @@ pub(crate) async fn get_posts(
             let (actor, (collection, rkey)) = split(uri)?;
             let account = world.bluesky.actor(actor).filter(|_| collection == POSTS)?;
             let uri = super::repo::uri(account, &collection, &rkey);
-            world.bluesky.record(&uri).map(|record| post(&ctx, account, &uri, record))
+            world.bluesky.record_at(&uri, as_of).map(|record| post(&ctx, account, &uri, record))
         })
         .collect();
     Ok(ok(&json!({"posts": posts})))

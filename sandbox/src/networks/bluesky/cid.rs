@@ -25,6 +25,11 @@ pub(crate) fn of_record(record: &Value) -> Result<String, String> {
     Ok(of_digest(DAG_CBOR, &crypto::sha256(&bytes)))
 }
 
+/// Whether a text is a content identifier.
+pub(crate) fn is_valid(text: &str) -> bool {
+    text.parse::<Cid>().is_ok()
+}
+
 pub(crate) fn of_blob(bytes: &[u8]) -> String {
     of_digest(RAW, &crypto::sha256(bytes))
 }

@@ -233,7 +233,9 @@ fn strong_ref(value: Option<&Value>, path: &str) -> Checked {
     if split(string(value, path, "uri")?).is_none() {
         return Err(format!("{path}/uri must be a valid at-uri"));
     }
-    string(value, path, "cid").map(|_| ())
+    super::cid::is_valid(string(value, path, "cid")?)
+        .then_some(())
+        .ok_or_else(|| format!("{path}/cid must be a cid string"))
 }
 
 fn blob(value: Option<&Value>, path: &str, name: &str) -> Checked {

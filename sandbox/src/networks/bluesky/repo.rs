@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     networks::mastodon::bytes_of,
+    script::Quirks,
     sniff,
     web::RequestId,
     world::{self, Ctx, World},
@@ -212,18 +213,27 @@ pub(crate) struct Where {
     reverse: Option<bool>,
 }
 
-pub(crate) async fn get_record(State(ctx): State<Ctx>, Query(query): Query<Where>) -> Answer {
+pub(crate) async fn get_record(
+    State(ctx): State<Ctx>,
+    Extension(quirks): Extension<Quirks>,
+    Query(query): Query<Where>,
+) -> Answer {
     let world = ctx.world();
     let account = hosted(&world, query.repo)?;
     let (collection, rkey) = (needed(query.collection, "collection")?, needed(query.rkey, "rkey")?);
     let uri = uri(account, &collection, &rkey);
-    let record = world.bluesky.record(&uri).filter(|record| query.cid.is_none_or(|cid| cid == record.cid));
+    let record = world.bluesky.record_at(&uri, quirks.as_of(ctx.now_ms()));
+    let record = record.filter(|record| query.cid.is_none_or(|cid| cid == record.cid));
     let record =
         record.ok_or_else(|| Refusal::bad("RecordNotFound", format!("Could not locate record: {uri}")))?;
     Ok(ok(&json!({"uri": uri, "cid": record.cid, "value": record.value})))
 }
 
-pub(crate) async fn list_records(State(ctx): State<Ctx>, Query(query): Query<Where>) -> Answer {
+pub(crate) async fn list_records(
+    State(ctx): State<Ctx>,
+    Extension(quirks): Extension<Quirks>,
+    Query(query): Query<Where>,
+) -> Answer {
     let limit = query.limit.unwrap_or(50);
     if !(1..=100).contains(&limit) {
         return Err(Refusal::invalid("Error: limit can not be less than 1 or greater than 100"));
@@ -231,7 +241,8 @@ pub(crate) async fn list_records(State(ctx): State<Ctx>, Query(query): Query<Whe
     let world = ctx.world();
     let account = hosted(&world, query.repo)?;
     let collection = needed(query.collection, "collection")?;
-    let records = &world.bluesky.repo(&account.did).ok_or_else(Refusal::internal)?.records;
+    let repo = world.bluesky.repo(&account.did).ok_or_else(Refusal::internal)?;
+    let records = repo.records_at(quirks.as_of(ctx.now_ms()));
     let from = |rkey: &str| (collection.clone(), rkey.to_owned());
     let past_the_last = "\u{7f}"; // sorts after every character a key may have
     let page: Vec<_> = if query.reverse.unwrap_or(false) {

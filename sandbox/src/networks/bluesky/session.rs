@@ -18,6 +18,7 @@ use super::{
 use crate::{
     crypto,
     networks::Network,
+    refreshes::Outcome,
     web::{bearer, json as answer_json},
     world::{self, Ctx, World},
 };
@@ -70,9 +71,12 @@ pub(crate) async fn refresh(State(ctx): State<Ctx>, headers: HeaderMap) -> Answe
         next: None,
         expires_ms: now_ms + REFRESH_MS,
     });
+    let outcome = if old.next.is_some() { Outcome::Repeated } else { Outcome::Rotated };
     let until_ms = old.expires_ms.min(now_ms + GRACE_MS);
     world.commit(world::Event::Bluesky(Event::SessionRotated { old: old.id, until_ms, new: new.clone() }))?;
-    Ok(ok(&tokens(&ctx, &mut world, &account, &new, now_ms)))
+    let mut response = ok(&tokens(&ctx, &mut world, &account, &new, now_ms));
+    response.extensions_mut().insert(outcome);
+    Ok(response)
 }
 
 pub(crate) async fn delete(State(ctx): State<Ctx>, headers: HeaderMap) -> Answer {

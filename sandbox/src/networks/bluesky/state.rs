@@ -1,13 +1,16 @@
 //! What the PDS remembers, and the events that change it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tid;
-use crate::{crypto, ledger, world::Counts};
+use crate::{crypto, ledger, script::NOW, world::Counts};
 
 /// The collection whose records people see as posts.
 pub(crate) const POSTS: &str = "app.bsky.feed.post";
@@ -82,8 +85,36 @@ pub(crate) struct Record {
 pub(crate) struct Repo {
     /// By collection and rkey.
     pub(crate) records: BTreeMap<(String, String), Record>,
+    /// What was replaced or deleted and when, for reads that lag; the oldest first.
+    past: BTreeMap<(String, String), Vec<(Record, i64)>>,
     pub(crate) blobs: HashMap<String, Blob>,
     pub(crate) head: Commit,
+}
+
+impl Repo {
+    fn ended(&mut self, key: &(String, String), record: Option<Record>, at_ms: i64) {
+        if let Some(record) = record {
+            self.past.entry(key.clone()).or_default().push((record, at_ms));
+        }
+    }
+
+    fn record_at(&self, key: &(String, String), as_of: i64) -> Option<&Record> {
+        let was =
+            || self.past.get(key)?.iter().find(|(_, ended_ms)| as_of < *ended_ms).map(|(record, _)| record);
+        if as_of == NOW {
+            return self.records.get(key);
+        }
+        was().or_else(|| self.records.get(key)).filter(|record| record.indexed_ms <= as_of)
+    }
+
+    /// All records as a read meets them that knows nothing later than that moment.
+    pub(crate) fn records_at(&self, as_of: i64) -> Cow<'_, BTreeMap<(String, String), Record>> {
+        if as_of == NOW {
+            return Cow::Borrowed(&self.records);
+        }
+        let keys = self.records.keys().chain(self.past.keys());
+        Cow::Owned(keys.filter_map(|key| Some((key.clone(), self.record_at(key, as_of)?.clone()))).collect())
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -138,6 +169,8 @@ pub(crate) enum Event {
         did: String,
         writes: Vec<Write>,
         commit: Commit,
+        #[serde(default)]
+        at_ms: i64,
         seen: Vec<ledger::Entry>,
     },
     Engaged {
@@ -224,9 +257,9 @@ impl State {
                 blob.referenced = blobs.get(&cid).is_some_and(|known| known.referenced);
                 blobs.insert(cid, blob);
             }
-            Event::Wrote { did, writes, commit, seen } => {
+            Event::Wrote { did, writes, commit, at_ms, seen } => {
                 for write in writes {
-                    self.write(&did, write);
+                    self.write(&did, write, at_ms);
                 }
                 if let Some(repo) = self.repos.get_mut(&did) {
                     repo.head = commit;
@@ -251,7 +284,7 @@ impl State {
         Vec::new()
     }
 
-    fn write(&mut self, did: &str, write: Write) {
+    fn write(&mut self, did: &str, write: Write, at_ms: i64) {
         match write {
             Write::Put { collection, rkey, mut record, blobs } => {
                 let repo = self.repos.entry(did.to_owned()).or_default();
@@ -262,9 +295,10 @@ impl State {
                 }
                 let parent = parent_of(&record.value);
                 let key = (collection, rkey);
-                let before = repo.records.get(&key);
-                record.counts = before.map_or_else(Counts::default, |before| before.counts);
+                let before = repo.records.remove(&key);
+                record.counts = before.as_ref().map_or_else(Counts::default, |before| before.counts);
                 let is_new = before.is_none();
+                repo.ended(&key, before, at_ms);
                 repo.records.insert(key, record);
                 if let Some(parent) = parent.filter(|_| is_new).and_then(|uri| self.record_mut(&uri)) {
                     parent.counts.replies += 1;
@@ -272,8 +306,10 @@ impl State {
             }
             Write::Delete { collection, rkey } => {
                 let repo = self.repos.entry(did.to_owned()).or_default();
-                let gone = repo.records.remove(&(collection, rkey));
-                let parent = gone.and_then(|gone| parent_of(&gone.value));
+                let key = (collection, rkey);
+                let gone = repo.records.remove(&key);
+                let parent = gone.as_ref().and_then(|gone| parent_of(&gone.value));
+                repo.ended(&key, gone, at_ms);
                 if let Some(parent) = parent.and_then(|uri| self.record_mut(&uri)) {
                     parent.counts.replies = parent.counts.replies.saturating_sub(1);
                 }
@@ -338,6 +374,12 @@ impl State {
         self.repos.get(did)?.records.get(&key)
     }
 
+    /// The record as a read answers it that knows nothing later than that moment.
+    pub(crate) fn record_at(&self, uri: &str, as_of: i64) -> Option<&Record> {
+        let (did, key) = split(uri)?;
+        self.repos.get(did)?.record_at(&key, as_of)
+    }
+
     fn record_mut(&mut self, uri: &str) -> Option<&mut Record> {
         let (did, key) = split(uri)?;
         self.repos.get_mut(did)?.records.get_mut(&key)
@@ -355,6 +397,7 @@ pub(crate) fn split(uri: &str) -> Option<(&str, (String, String))> {
     Some((did, (collection.to_owned(), rkey.to_owned())))
 }
 
-fn parent_of(record: &Value) -> Option<String> {
+/// The uri a post replies to.
+pub(crate) fn parent_of(record: &Value) -> Option<String> {
     record.pointer("/reply/parent/uri")?.as_str().map(str::to_owned)
 }

@@ -10,7 +10,7 @@ use super::{
     record::{BlobRef, blobs, check_key, check_post, is_known},
     repo::{needed, uri},
     session::authorized,
-    state::{Account, Commit, Event, POSTS, Record, Write},
+    state::{Account, Commit, Event, POSTS, Record, Write, parent_of},
 };
 use crate::{
     clock,
@@ -133,6 +133,7 @@ impl Batch {
                 network: Network::Bluesky,
                 account: self.account.handle.clone(),
                 native_id: uri(&self.account, &checked.collection, &checked.rkey),
+                in_reply_to: parent_of(&checked.value),
                 text,
                 media: attached,
                 visible_at_ms: clock::true_now_ms(),
@@ -215,6 +216,7 @@ impl Batch {
         world.commit(world::Event::Bluesky(Event::Wrote {
             did: self.account.did,
             writes: self.writes,
+            at_ms: self.now_ms,
             commit: Commit { cid, rev },
             seen: self.seen,
         }))?;

@@ -13,6 +13,8 @@ use crate::clock::iso_ms;
 pub(crate) struct View {
     pub(crate) base: String,
     pub(crate) now_ms: i64,
+    /// The moment a read knows of; later ones have not happened yet to it.
+    pub(crate) as_of: i64,
 }
 
 impl View {
@@ -83,13 +85,8 @@ impl View {
     pub(crate) fn status(&self, state: &State, status: &Status) -> Value {
         let account =
             state.account(status.account).expect("a status belongs to an account, and none is ever removed");
-        let media: Vec<Value> = status
-            .media
-            .iter()
-            .filter_map(|id| state.media(*id, self.now_ms))
-            .map(|media| self.media(media))
-            .collect();
-        let parent = status.in_reply_to.and_then(|id| state.status(id));
+        let media: Vec<Value> = state.media_of(status).map(|media| self.media(media)).collect();
+        let parent = status.in_reply_to.and_then(|id| state.status_at(id, self.as_of)); // none once it is deleted
         let tags: Vec<Value> = text::tags(&status.text)
             .iter()
             .map(|tag| json!({"name": tag, "url": format!("{}/tags/{tag}", self.base)}))
@@ -97,7 +94,7 @@ impl View {
         json!({
             "id": status.id.to_string(),
             "created_at": iso_ms(status.created_ms),
-            "in_reply_to_id": status.in_reply_to.map(|id| id.to_string()),
+            "in_reply_to_id": parent.map(|parent| parent.id.to_string()),
             "in_reply_to_account_id": parent.map(|parent| parent.account.to_string()),
             "sensitive": status.sensitive,
             "spoiler_text": status.spoiler,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     networks::Network,
     params::Params,
-    script::Quirks,
+    script::{NOW, Quirks},
     sniff, web,
     world::{self, Ctx},
 };
@@ -30,7 +30,12 @@ const PROCESSING_MS: i64 = 1000;
 const WRITE: [&str; 1] = ["write:media"];
 
 pub(crate) fn view(ctx: &Ctx) -> View {
-    View { base: ctx.base(Network::Mastodon), now_ms: ctx.now_ms() }
+    view_as_of(ctx, NOW)
+}
+
+/// The entities as a read answers them that knows nothing later than that moment.
+pub(crate) fn view_as_of(ctx: &Ctx, as_of: i64) -> View {
+    View { base: ctx.base(Network::Mastodon), now_ms: ctx.now_ms(), as_of }
 }
 
 pub(crate) async fn upload(

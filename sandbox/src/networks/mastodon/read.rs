@@ -2,13 +2,16 @@
 
 use std::{collections::HashSet, ops::Bound};
 
-use axum::extract::{Path, State};
+use axum::{
+    Extension,
+    extract::{Path, State},
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::{
     Answer, Refusal,
-    media::view,
+    media::{view, view_as_of},
     ok,
     state::{Account, Status},
     token::holder,
@@ -16,6 +19,7 @@ use super::{
 use crate::{
     networks::Network,
     params::Params,
+    script::Quirks,
     web::bearer,
     world::{Ctx, World},
 };
@@ -50,10 +54,12 @@ pub(crate) async fn account(State(ctx): State<Ctx>, Path(id): Path<String>) -> A
 pub(crate) async fn listing(
     State(ctx): State<Ctx>,
     Path(id): Path<String>,
+    Extension(quirks): Extension<Quirks>,
     headers: HeaderMap,
     params: Params,
 ) -> Answer {
     let world = ctx.world();
+    let as_of = quirks.as_of(ctx.now_ms());
     let reader = reader(&world, &headers)?;
     let account = found(&world, &id)?;
     let number = |name: &str| params.present(name).and_then(|text| text.parse::<u64>().ok());
@@ -69,17 +75,17 @@ pub(crate) async fn listing(
     let lower = min_id.or(since_id).map_or(Bound::Unbounded, Bound::Excluded);
     let upper = max_id.map_or(Bound::Unbounded, Bound::Excluded);
     let is_empty = matches!((lower, upper), (Bound::Excluded(low), Bound::Excluded(high)) if low >= high);
-    let ids = world.mastodon.ids_of(account.id).filter(|_| !is_empty);
-    let range = ids.into_iter().flat_map(|ids| ids.range((lower, upper)));
+    let ids = world.mastodon.ids_at(account.id, as_of);
+    let range = (!is_empty).then(|| ids.range((lower, upper))).into_iter().flatten();
+    let at = |id: &u64| world.mastodon.status_at(*id, as_of);
     let page: Vec<&Status> = if min_id.is_some() {
-        let mut page: Vec<_> =
-            range.filter_map(|id| world.mastodon.status(*id)).filter(keep).take(limit).collect();
+        let mut page: Vec<_> = range.filter_map(at).filter(keep).take(limit).collect();
         page.reverse();
         page
     } else {
-        range.rev().filter_map(|id| world.mastodon.status(*id)).filter(keep).take(limit).collect()
+        range.rev().filter_map(at).filter(keep).take(limit).collect()
     };
-    let view = view(&ctx);
+    let view = view_as_of(&ctx, as_of);
     let body: Vec<Value> = page.iter().map(|status| view.status(&world.mastodon, status)).collect();
     let mut response = ok(&Value::Array(body));
     if let (Some(newest), Some(oldest)) = (page.first(), page.last()) {
@@ -97,54 +103,81 @@ pub(crate) async fn listing(
 }
 
 /// `?id[]=…`: those that exist, in the order asked.
-pub(crate) async fn statuses(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
+pub(crate) async fn statuses(
+    State(ctx): State<Ctx>,
+    Extension(quirks): Extension<Quirks>,
+    headers: HeaderMap,
+    params: Params,
+) -> Answer {
     let world = ctx.world();
+    let as_of = quirks.as_of(ctx.now_ms());
     let reader = reader(&world, &headers)?;
-    let view = view(&ctx);
+    let view = view_as_of(&ctx, as_of);
     let mut once = HashSet::new();
     let ids = [params.list("id"), params.list("ids")].concat();
     let found: Vec<Value> = ids
         .iter()
         .filter(|id| once.insert((*id).clone()))
         .take(20)
-        .filter_map(|id| world.mastodon.status(id.parse().ok()?))
+        .filter_map(|id| world.mastodon.status_at(id.parse().ok()?, as_of))
         .filter(|status| visible(status, reader))
         .map(|status| view.status(&world.mastodon, status))
         .collect();
     Ok(ok(&Value::Array(found)))
 }
 
-pub(crate) async fn status(State(ctx): State<Ctx>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub(crate) async fn status(
+    State(ctx): State<Ctx>,
+    Path(id): Path<String>,
+    Extension(quirks): Extension<Quirks>,
+    headers: HeaderMap,
+) -> Answer {
     let world = ctx.world();
-    let status = readable(&world, &id, &headers)?;
-    Ok(ok(&view(&ctx).status(&world.mastodon, status)))
+    let as_of = quirks.as_of(ctx.now_ms());
+    let status = readable(&world, &id, &headers, as_of)?;
+    Ok(ok(&view_as_of(&ctx, as_of).status(&world.mastodon, status)))
 }
 
-pub(crate) async fn source(State(ctx): State<Ctx>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub(crate) async fn source(
+    State(ctx): State<Ctx>,
+    Path(id): Path<String>,
+    Extension(quirks): Extension<Quirks>,
+    headers: HeaderMap,
+) -> Answer {
     let world = ctx.world();
+    let as_of = quirks.as_of(ctx.now_ms());
     let account = holder(&world, &headers, &READ)?.id;
-    let status = readable(&world, &id, &headers)?;
+    let status = readable(&world, &id, &headers, as_of)?;
     if status.account != account {
         return Err(Refusal::new(http::StatusCode::FORBIDDEN, "This action is not allowed"));
     }
     Ok(ok(&json!({"id": status.id.to_string(), "text": status.text, "spoiler_text": status.spoiler})))
 }
 
-pub(crate) async fn context(State(ctx): State<Ctx>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+pub(crate) async fn context(
+    State(ctx): State<Ctx>,
+    Path(id): Path<String>,
+    Extension(quirks): Extension<Quirks>,
+    headers: HeaderMap,
+) -> Answer {
     let world = ctx.world();
-    let view = view(&ctx);
-    let status = readable(&world, &id, &headers)?;
+    let as_of = quirks.as_of(ctx.now_ms());
+    let view = view_as_of(&ctx, as_of);
+    let status = readable(&world, &id, &headers, as_of)?;
     let reader = reader(&world, &headers)?;
     let mut ancestors = Vec::new();
     let mut parent = status.in_reply_to;
-    while let Some(above) = parent.and_then(|id| world.mastodon.status(id)).filter(|s| visible(s, reader)) {
+    while let Some(above) =
+        parent.and_then(|id| world.mastodon.status_at(id, as_of)).filter(|s| visible(s, reader))
+    {
         ancestors.insert(0, view.status(&world.mastodon, above));
         parent = above.in_reply_to;
     }
     let mut descendants = Vec::new();
     let mut open: Vec<u64> = vec![status.id];
     while let Some(id) = open.pop() {
-        for reply in world.mastodon.replies_to(id).filter(|status| visible(status, reader)) {
+        let replies = world.mastodon.replies_to(id).filter(|reply| reply.created_ms <= as_of);
+        for reply in replies.filter(|reply| visible(reply, reader)) {
             descendants.push(view.status(&world.mastodon, reply));
             open.push(reply.id);
         }
@@ -170,12 +203,12 @@ fn reader(world: &World, headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     holder(world, headers, &READ).map(|account| Some(account.id))
 }
 
-fn readable<'w>(world: &'w World, id: &str, headers: &HeaderMap) -> Result<&'w Status, Refusal> {
+fn readable<'w>(world: &'w World, id: &str, headers: &HeaderMap, as_of: i64) -> Result<&'w Status, Refusal> {
     let reader = reader(world, headers)?;
-    let status = id.parse().ok().and_then(|id| world.mastodon.status(id));
+    let status = id.parse().ok().and_then(|id| world.mastodon.status_at(id, as_of));
     status.filter(|status| visible(status, reader)).ok_or_else(Refusal::not_found)
 }
 
-fn visible(status: &Status, reader: Option<u64>) -> bool {
+pub(super) fn visible(status: &Status, reader: Option<u64>) -> bool {
     matches!(status.visibility.as_str(), "public" | "unlisted") || reader == Some(status.account)
 }

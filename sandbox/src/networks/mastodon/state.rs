@@ -1,11 +1,14 @@
 //! What the instance remembers, and the events that change it. Ids are snowflakes: milliseconds shifted by 16 bits,
 //! never repeated, so a newer status has a larger id.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ledger, world::Counts};
+use crate::{ledger, script::NOW, world::Counts};
 
 /// How long an `Idempotency-Key` is remembered, milliseconds.
 const KEY_TTL_MS: i64 = 3_600_000;
@@ -169,6 +172,8 @@ pub(crate) enum Event {
     },
     StatusGone {
         id: u64,
+        #[serde(default)]
+        at_ms: i64,
     },
     Engaged {
         id: u64,
@@ -186,6 +191,8 @@ pub(crate) struct State {
     tokens: HashMap<String, Token>,
     media: HashMap<u64, Media>,
     statuses: HashMap<u64, Status>,
+    /// What was deleted and when, for reads that lag.
+    gone: HashMap<u64, (Status, i64)>,
     by_account: HashMap<u64, BTreeSet<u64>>,
     replies: HashMap<u64, BTreeSet<u64>>,
     /// (account, key) to the status and the time it was stored.
@@ -204,6 +211,7 @@ impl Default for State {
             tokens: HashMap::new(),
             media: HashMap::new(),
             statuses: HashMap::new(),
+            gone: HashMap::new(),
             by_account: HashMap::new(),
             replies: HashMap::new(),
             keys: HashMap::new(),
@@ -270,7 +278,7 @@ impl State {
                 self.post(*status, key);
                 return Some(seen);
             }
-            Event::StatusGone { id } => self.remove(id),
+            Event::StatusGone { id, at_ms } => self.remove(id, at_ms),
             Event::Engaged { id, counts } => {
                 if let Some(status) = self.statuses.get_mut(&id) {
                     status.counts = counts;
@@ -305,13 +313,10 @@ impl State {
         self.statuses.insert(status.id, status);
     }
 
-    fn remove(&mut self, id: u64) {
+    fn remove(&mut self, id: u64, at_ms: i64) {
         let Some(status) = self.statuses.remove(&id) else { return };
         if let Some(ids) = self.by_account.get_mut(&status.account) {
             ids.remove(&id);
-        }
-        for media in status.media {
-            self.media.remove(&media);
         }
         if let Some(parent) = status.in_reply_to {
             if let Some(replies) = self.replies.get_mut(&parent) {
@@ -321,6 +326,7 @@ impl State {
                 parent.counts.replies = parent.counts.replies.saturating_sub(1);
             }
         }
+        self.gone.insert(id, (status, at_ms));
     }
 
     fn seen(&mut self, id: u64) {
@@ -366,23 +372,47 @@ impl State {
 
     /// A file that is attached, or not yet purged.
     pub(crate) fn media(&self, id: u64, now_ms: i64) -> Option<&Media> {
-        self.media
-            .get(&id)
-            .filter(|media| media.status.is_some() || now_ms < media.created_ms + UNATTACHED_TTL_MS)
+        self.media.get(&id).filter(|media| match media.status {
+            Some(status) => self.statuses.contains_key(&status),
+            None => now_ms < media.created_ms + UNATTACHED_TTL_MS,
+        })
+    }
+
+    /// The files of a status, whether or not it is still there.
+    pub(crate) fn media_of(&self, status: &Status) -> impl Iterator<Item = &Media> {
+        status.media.iter().filter_map(|id| self.media.get(id))
     }
 
     pub(crate) fn status(&self, id: u64) -> Option<&Status> {
         self.statuses.get(&id)
     }
 
+    /// The status as a read answers it that knows nothing later than that moment.
+    pub(crate) fn status_at(&self, id: u64, as_of: i64) -> Option<&Status> {
+        let gone =
+            || self.gone.get(&id).filter(|(_, deleted_ms)| as_of < *deleted_ms).map(|(status, _)| status);
+        self.statuses.get(&id).or_else(gone).filter(|status| status.created_ms <= as_of)
+    }
+
     /// The status an idempotency key stands for, while it does.
     pub(crate) fn replayed(&self, account: u64, key: &str, now_ms: i64) -> Option<&Status> {
         let (id, stored_ms) = self.keys.get(&(account, key.to_owned()))?;
-        self.statuses.get(id).filter(|_| now_ms < stored_ms + KEY_TTL_MS)
+        self.status(*id).filter(|_| now_ms < stored_ms + KEY_TTL_MS)
     }
 
     pub(crate) fn ids_of(&self, account: u64) -> Option<&BTreeSet<u64>> {
         self.by_account.get(&account)
+    }
+
+    /// The ids a read may meet that lags: those of now and of what was deleted since.
+    pub(crate) fn ids_at(&self, account: u64, as_of: i64) -> Cow<'_, BTreeSet<u64>> {
+        static NONE: BTreeSet<u64> = BTreeSet::new();
+        let now = self.by_account.get(&account).unwrap_or(&NONE);
+        if as_of == NOW {
+            return Cow::Borrowed(now);
+        }
+        let gone = self.gone.iter().filter(|(_, (status, _))| status.account == account);
+        Cow::Owned(gone.map(|(id, _)| *id).chain(now.iter().copied()).collect())
     }
 
     pub(crate) fn replies_to(&self, id: u64) -> impl Iterator<Item = &Status> {

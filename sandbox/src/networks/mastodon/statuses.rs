@@ -1,4 +1,4 @@
-//! Publishing and deleting. The key is looked up first and stored only together with the status it made; a refused
+//! Publishing and deleting. The parent is looked up first, then the key, which is stored only together with the status it made; a refused
 //! request stores nothing. The body of a replay is not compared, as on a real instance.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use axum::{
     Extension,
     extract::{Path, State},
 };
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -16,6 +16,7 @@ use super::{
     instance::{MAX_ATTACHMENTS, MAX_CHARACTERS, MAX_OPTION, MAX_OPTIONS, POLL_EXPIRY},
     media::view,
     ok,
+    read::visible,
     state::{Event, Poll, Progress, Status},
     text,
     token::holder,
@@ -49,6 +50,7 @@ pub(crate) async fn publish(
         .map(str::to_owned);
     let mut world = ctx.world();
     let account = holder(&world, &headers, &WRITE)?.id;
+    let parent = parent(&world, account, &params)?;
     let now_ms = ctx.now_ms();
     if let Some(status) = key.as_ref().and_then(|key| world.mastodon.replayed(account, key, now_ms)) {
         let mut response = ok(&view(&ctx).status(&world.mastodon, status));
@@ -56,7 +58,7 @@ pub(crate) async fn publish(
         return Ok(response);
     }
     let app = super::read::app_of(&world, &headers);
-    let status = checked(&world, account, app, &params, now_ms)?;
+    let status = checked(&world, account, parent, app, &params, now_ms)?;
     let seen = seen(&world, &status, request_id, now_ms);
     let id = status.id;
     world.commit(world::Event::Mastodon(Event::Posted { status: Box::new(status), key, seen }))?;
@@ -72,14 +74,27 @@ pub(crate) async fn remove(State(ctx): State<Ctx>, Path(id): Path<String>, heade
     let mut body = view(&ctx).status(&world.mastodon, status);
     body["text"] = Value::String(status.text.clone());
     let id = status.id;
-    world.commit(world::Event::Mastodon(Event::StatusGone { id }))?;
+    world.commit(world::Event::Mastodon(Event::StatusGone { id, at_ms: ctx.now_ms() }))?;
     Ok(ok(&body))
+}
+
+/// The status replied to. A real instance looks for it before anything else, the idempotency key included, so a key
+/// whose parent was deleted meanwhile is answered 404 although its own status is there.
+fn parent(world: &World, account: u64, params: &Params) -> Result<Option<u64>, Refusal> {
+    let Some(id) = params.present("in_reply_to_id") else { return Ok(None) };
+    let parent = id.parse().ok().and_then(|id| world.mastodon.status(id));
+    let parent = parent.filter(|parent| visible(parent, Some(account))).ok_or_else(|| {
+        let error = "The post you are trying to reply to does not appear to exist.";
+        Refusal::new(StatusCode::NOT_FOUND, error)
+    })?;
+    Ok(Some(parent.id))
 }
 
 /// The status a request asks for, or the first reason against it.
 fn checked(
     world: &World,
     account: u64,
+    in_reply_to: Option<u64>,
     app: Option<(String, Option<String>)>,
     params: &Params,
     now_ms: i64,
@@ -88,13 +103,6 @@ fn checked(
         return Err(Refusal::invalid("Validation failed: Scheduled at is not offered by this stand-in"));
     }
     let media = attachments(world, account, params, now_ms)?;
-    let in_reply_to = match params.present("in_reply_to_id") {
-        None => None,
-        Some(id) => {
-            let parent = id.parse().ok().and_then(|id| world.mastodon.status(id));
-            Some(parent.ok_or_else(Refusal::not_found)?.id)
-        }
-    };
     let mut spoiler = params.text("spoiler_text").unwrap_or_default();
     let mut text = params.text("status").unwrap_or_default();
     if text.trim().is_empty() && !spoiler.trim().is_empty() {
@@ -215,6 +223,7 @@ fn seen(world: &World, status: &Status, request_id: String, now_ms: i64) -> Entr
         network: Network::Mastodon,
         account: account.unwrap_or_default(),
         native_id: status.id.to_string(),
+        in_reply_to: status.in_reply_to.map(|id| id.to_string()),
         text: status.text.clone(),
         media,
         visible_at_ms: clock::true_now_ms(),
