@@ -1,0 +1,150 @@
+//! How accounts of each network are connected. A further network is a line in [`NETWORKS`].
+
+use anyhow::{Context as _, ensure};
+use postmesh_proto::publisher::v1::{
+    self as proto, BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest,
+    account_service_client::AccountServiceClient,
+};
+use url::Url;
+
+use super::{User, request_id, told};
+use crate::rig::{
+    Sandbox,
+    history::{Account, Class},
+    process::http,
+};
+
+/// A network the program speaks to and the sandbox plays.
+#[derive(Debug, Clone, Copy)]
+pub struct Network {
+    /// Its id.
+    pub name: &'static str,
+    /// How a lost answer is settled there.
+    pub class: Class,
+    /// How an account is connected.
+    pub way: Way,
+    /// What follows the name in a handle.
+    pub suffix: &'static str,
+}
+
+/// How an account is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// With an app password.
+    Password,
+    /// Through the network's authorization page.
+    Page,
+}
+
+/// The networks.
+pub const NETWORKS: &[Network] = &[
+    Network { name: "bluesky", class: Class::A, way: Way::Password, suffix: ".test" },
+    Network { name: "mastodon", class: Class::C, way: Way::Page, suffix: "" },
+];
+
+/// The network of that name.
+pub fn network(name: &str) -> Option<&'static Network> {
+    NETWORKS.iter().find(|network| network.name == name)
+}
+
+impl Network {
+    /// A handle as this network has them.
+    pub fn handle(&self, name: &str) -> String {
+        format!("{name}{}", self.suffix)
+    }
+}
+
+pub(super) async fn connect(
+    user: &User,
+    sandbox: &Sandbox,
+    network: &Network,
+    handle: &str,
+) -> anyhow::Result<Account> {
+    let made = sandbox.account(network.name, handle).await?;
+    let server = format!("http://{}/{}", sandbox.public(), network.name);
+    let account = match network.way {
+        Way::Password => {
+            let password = made["password"].as_str().context("the sandbox answered no password")?;
+            with_password(user, network, server, handle, password).await?
+        }
+        Way::Page => over_page(user, network, server, handle).await?,
+    };
+    Ok(Account {
+        id: account.id,
+        tenant: user.tenant.clone(),
+        network: network.name.to_owned(),
+        handle: handle.to_owned(),
+        class: network.class,
+        permits: None,
+    })
+}
+
+async fn with_password(
+    user: &User,
+    network: &Network,
+    server: String,
+    handle: &str,
+    password: &str,
+) -> anyhow::Result<proto::Account> {
+    let request = ConnectWithPasswordRequest {
+        network: network.name.to_owned(),
+        server,
+        identifier: handle.to_owned(),
+        password: password.to_owned(),
+        request_id: request_id(),
+    };
+    let answer = user
+        .call(request, |channel, request| async move {
+            AccountServiceClient::new(channel).connect_with_password(request).await
+        })
+        .await
+        .map_err(|status| told("ConnectWithPassword", &status))?;
+    answer.account.context("no account was answered")
+}
+
+async fn over_page(
+    user: &User,
+    network: &Network,
+    server: String,
+    handle: &str,
+) -> anyhow::Result<proto::Account> {
+    let begin = BeginConnectRequest {
+        network: network.name.to_owned(),
+        server,
+        return_path: String::new(),
+        request_id: request_id(),
+    };
+    let begun = user
+        .call(begin, |channel, request| async move {
+            AccountServiceClient::new(channel).begin_connect(request).await
+        })
+        .await
+        .map_err(|status| told("BeginConnect", &status))?;
+    allow_as(handle, &begun.authorization_url).await?;
+    let complete = CompleteConnectRequest { connection_id: begun.connection_id };
+    let answer = user
+        .call(complete, |channel, request| async move {
+            AccountServiceClient::new(channel).complete_connect(request).await
+        })
+        .await
+        .map_err(|status| told("CompleteConnect", &status))?;
+    answer.account.context("no account was answered")
+}
+
+/// Does what a person does at the network's page: allows the access and follows the way back.
+async fn allow_as(handle: &str, authorization_url: &str) -> anyhow::Result<()> {
+    let mut page = Url::parse(authorization_url)?;
+    let mut form: Vec<(String, String)> = page.query_pairs().into_owned().collect();
+    form.extend(
+        [("account", handle), ("decision", "authorize")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    page.set_query(None);
+    let answer = http().post(page).form(&form).send().await?;
+    let back = answer.headers().get("location").and_then(|to| to.to_str().ok());
+    let back = back.with_context(|| format!("the browser was not sent back: {}", answer.status()))?;
+    let landed = http().get(back).send().await?;
+    let fine = landed.status().is_success() || landed.status().is_redirection();
+    ensure!(fine, "the callback page answered {}", landed.status());
+    Ok(())
+}
