@@ -66,4 +66,6 @@ pub const POINTS: &[Point] = &[
     point("reconcile.save.after", "What it told is stored; the line does not know."),
     point("event.deliver.before", "The scheduler heard of a result; nothing is stored."),
     point("event.deliver.after", "The result and the cursor are stored; watchers do not know."),
+    point("restore.stamp.before", "A restored copy is about to be marked as one."),
+    point("restore.stamp.after", "It is marked; the operator was not told."),
 ];

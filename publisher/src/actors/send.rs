@@ -73,6 +73,10 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
         return Done { stored: ids.into_iter().zip(moved).collect(), sent: None };
     };
     let (id, nonce) = (candidate.request.target_id, candidate.request.nonce);
+    #[cfg(any(debug_assertions, feature = "faults"))]
+    if faults::bug(faults::Bug::SendBeforeArm) {
+        return send_before_arm(&parts, job.changes, candidate).await;
+    }
     let armed = parts.store.apply_and_arm(job.changes.clone(), candidate.request).await;
     let (moved, arming) = match armed {
         Ok(answer) => answer,
@@ -122,6 +126,24 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
         Arming::Gone => Refusal::Gone,
     };
     Done { stored, sent: Some((id, Sent::Refused(refusal))) }
+}
+
+/// The seeded bug: the request first, its attempt afterwards.
+#[cfg(any(debug_assertions, feature = "faults"))]
+async fn send_before_arm(parts: &Parts, changes: Vec<Change>, candidate: Candidate) -> Done {
+    use crate::store::Armed;
+    let Candidate { request, network, session, work, ready } = candidate;
+    let (id, ids) = (request.target_id, changes.iter().map(|change| change.target_id).collect::<Vec<_>>());
+    let answer = network.send(Armed::before_its_time(&request), &session, &work, &ready).await;
+    let (moved, sent) = match parts.store.apply_and_arm(changes.clone(), request).await {
+        Ok((moved, Arming::Armed { armed, armed_at })) => {
+            (moved, Sent::Answered { n: armed.n(), armed_at, answer })
+        }
+        Ok((moved, _)) => (moved, Sent::Refused(Refusal::Gone)),
+        Err(_) => (store_until_stored(parts, changes).await, Sent::Refused(Refusal::Later)),
+    };
+    finish(parts, true);
+    Done { stored: ids.into_iter().zip(moved).collect(), sent: Some((id, sent)) }
 }
 
 fn finish(parts: &Parts, reports: bool) {

@@ -3,6 +3,7 @@
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE32_NOPAD;
+use postmesh_kit::faults::{Bug, bug};
 use uuid::Uuid;
 
 /// The key that names the secret in the key ring; derived secrets are never rotated.
@@ -35,6 +36,9 @@ impl Keys {
         ] {
             context.update(part);
             context.update(b"|");
+        }
+        if bug(Bug::RandomKey) {
+            context.update(Uuid::now_v7().as_bytes());
         }
         BASE32_NOPAD.encode(context.sign().as_ref())
     }

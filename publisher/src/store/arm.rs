@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use postmesh_kit::write;
 use uuid::Uuid;
 
-use super::{Change, Store, points::About, settle::store_change, timed};
+use super::{Change, Store, points::About, settle::{lost_fence, store_change}, timed};
 use crate::{
     clockguard::{Boottime, ClockGuard},
     domain::state::State,
@@ -29,6 +29,14 @@ pub struct Armed {
 }
 
 impl Armed {
+    /// The seeded bug: the proof of a commit that has not happened.
+    #[cfg(any(debug_assertions, feature = "faults"))]
+    pub(crate) fn before_its_time(request: &ArmRequest) -> Self {
+        let deadline = Boottime::now() + Duration::from_millis(request.send_timeout.max(0) as u64);
+        let resend = request.from == State::Unknown;
+        Self { target_id: request.target_id, n: 0, key: request.key.clone(), resend, deadline }
+    }
+
     /// An attempt that no transaction has armed, for testing what adapters do with one.
     #[cfg(test)]
     pub(crate) fn for_tests(resend: bool, time: Duration) -> Self {
@@ -147,7 +155,7 @@ impl Store {
         let (moved, verdict) = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {
-                moved.push(store_change!(tx, sqlite, change));
+                moved.push(!lost_fence!(tx, change) && store_change!(tx, sqlite, change));
             }
             let permitted: Option<i64> = sqlx::query_scalar(timed!(sqlite,
                 "update account_leases

@@ -3,7 +3,10 @@
 //! **Invariant:** a recalled revision is never accepted, whichever of the two arrives first. On PostgreSQL both sides
 //! take the same advisory lock per target; SQLite has one writer.
 
-use postmesh_kit::{faults, write};
+use postmesh_kit::{
+    faults::{self, Bug},
+    write,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -182,7 +185,7 @@ impl Store {
                         let account_id = Some(*account_id);
                         if *known_revision > revision {
                             Recalled { holds: true, state: Some(state), account_id }
-                        } else if state.is_unsent() {
+                        } else if state.is_unsent() || faults::bug(Bug::CancelWithoutCas) {
                             sqlx::query(timed!(sqlite,
                                 "update deliveries
                                     set state = 'cancelled', next_at = null, updated_at = ", "

@@ -2,7 +2,11 @@
 //!
 //! With SQLite there is one process, so a lease lasts until the next start, which ends all of them.
 
-use postmesh_kit::{faults, write};
+use postmesh_kit::{
+    clock::{Clock, SystemClock},
+    faults::{self, Bug},
+    write,
+};
 use uuid::Uuid;
 
 use super::{Store, timed};
@@ -18,6 +22,9 @@ impl Store {
     ) -> Result<Option<i64>, Error> {
         let sqlite = self.db.is_sqlite();
         let ttl = if sqlite { i64::MAX / 4 } else { ttl };
+        if faults::bug(Bug::LocalClockLease) {
+            return self.acquire_by_own_clock(account_id, owner, ttl).await;
+        }
         faults::at("lease.acquire.before").await?;
         let fence = write!(self.db, tx => {
             let fence: Option<i64> = sqlx::query_scalar(timed!(sqlite,
@@ -31,6 +38,26 @@ impl Store {
         })?;
         faults::at("lease.acquire.after").await?;
         Ok(fence)
+    }
+
+    /// The seeded bug: the same with the machine's clock.
+    async fn acquire_by_own_clock(
+        &self,
+        account_id: Uuid,
+        owner: Uuid,
+        ttl: i64,
+    ) -> Result<Option<i64>, Error> {
+        let now = SystemClock.now_ms();
+        write!(self.db, tx => {
+            let fence: Option<i64> = sqlx::query_scalar(
+                "insert into account_leases (account_id, owner, fence, until_at) values ($1, $2, 1, $3 + $4)
+                     on conflict (account_id) do update
+                    set owner = excluded.owner, fence = account_leases.fence + 1, until_at = excluded.until_at
+                  where account_leases.owner = excluded.owner or account_leases.until_at <= $4
+              returning fence")
+                .bind(account_id).bind(owner).bind(ttl).bind(now).fetch_optional(&mut *tx).await?;
+            Ok::<_, Error>(fence)
+        })
     }
 
     /// Makes all leases of this process last `ttl` from now. A lease that has ended stays ended.
@@ -70,9 +97,21 @@ impl Store {
         })
     }
 
+    /// The seeded bug: the two indexes that carry the promise are not there.
+    async fn drop_open_attempt_indexes(&self) -> Result<(), Error> {
+        write!(self.db, tx => {
+            sqlx::query("drop index if exists attempts_open_target").execute(&mut *tx).await?;
+            sqlx::query("drop index if exists attempts_open_account").execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
+    }
+
     /// Begins a life of this process on the database: with SQLite every lease of an earlier life ends, and what was
     /// being prepared in it is due for preparation again. (With PostgreSQL leases and preparations run out.)
     pub(crate) async fn begin_life(&self) -> Result<(), Error> {
+        if faults::bug(Bug::NoOpenAttemptIndex) {
+            self.drop_open_attempt_indexes().await?;
+        }
         if !self.db.is_sqlite() {
             return Ok(());
         }

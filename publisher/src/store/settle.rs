@@ -175,6 +175,21 @@ macro_rules! store_change {
 }
 pub(super) use store_change;
 
+/// The seeded bug of a fence on true facts: whether the attempt a success belongs to was armed under a lease that has
+/// changed hands.
+macro_rules! lost_fence {
+    ($tx:ident, $change:expr) => {
+        postmesh_kit::faults::bug(postmesh_kit::faults::Bug::FenceOnSuccess)
+            && $change.native_id.is_some()
+            && !sqlx::query_scalar::<_, bool>(
+                "select exists (select 1 from publish_attempts a join account_leases l
+                         on l.account_id = a.account_id and l.fence = a.fence
+                      where a.target_id = $1 and a.n = $2)")
+                .bind($change.target_id).bind($change.attempt_n).fetch_one(&mut *$tx).await?
+    };
+}
+pub(super) use lost_fence;
+
 impl Store {
     /// Stores steps in one transaction; answers for each whether the delivery still was where the step began.
     pub(crate) async fn apply(&self, changes: Vec<Change>) -> Result<Vec<bool>, Error> {
@@ -184,7 +199,7 @@ impl Store {
         let moved = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {
-                moved.push(store_change!(tx, sqlite, change));
+                moved.push(!lost_fence!(tx, change) && store_change!(tx, sqlite, change));
             }
             Ok::<_, Error>(moved)
         })?;

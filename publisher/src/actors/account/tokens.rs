@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use postmesh_kit::faults::{Bug, bug};
 use ractor::ActorRef;
 
 use super::{AGAIN, Answer, Msg, State, Taken};
@@ -133,7 +134,7 @@ impl State {
 
     /// Asks the network for new tokens; one at a time.
     pub(super) fn refresh(&mut self, myself: &ActorRef<Msg>) {
-        if self.is_refreshing {
+        if self.is_refreshing && !bug(Bug::RefreshWithoutSingleFlight) {
             return;
         }
         let Some(session) = self.session.clone() else { return };

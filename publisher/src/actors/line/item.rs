@@ -6,7 +6,7 @@ use super::Line;
 use crate::{
     domain::{
         delivery::Work,
-        outcome::{Answer, DeliveryClass, Fault, Found, Wire},
+        outcome::{Answer, DeliveryClass, Fault, Found, Outcome, Wire},
         policy::Policy,
         state::State,
         step::{self, Effect, Event, step},
@@ -14,6 +14,7 @@ use crate::{
     networks::{HandleMap, Ready},
     store::{Change, Stored},
 };
+use postmesh_kit::faults::{Bug, bug};
 use uuid::Uuid;
 
 /// What is under way for a delivery.
@@ -81,6 +82,21 @@ pub(in crate::actors) fn account_effects(effects: &[Effect]) -> (bool, Option<St
         _ => None,
     });
     (refresh, park)
+}
+
+/// The seeded bugs of reading an answer.
+fn mistaken(mut answer: Answer) -> Answer {
+    match answer.wire.http_status {
+        Some(500..) if bug(Bug::RetryOn500) => {
+            let (code, message) = ("SERVER_ERROR".into(), String::new());
+            answer.outcome = Outcome::Transient { code, message, retry_after: None };
+        }
+        Some(429) if bug(Bug::RateLimitedIsSuccess) => {
+            answer.outcome = Outcome::Accepted { native_id: String::new(), url: String::new() };
+        }
+        _ => {}
+    }
+    answer
 }
 
 /// What ARM must find in the row, beside revision, due and late.
@@ -210,6 +226,7 @@ impl Item {
         now: i64,
         jitter: f64,
     ) -> Turn {
+        let answer = mistaken(answer);
         let send_deadline = armed_at + policy.send_timeout;
         if self.take(Event::Arm { send_deadline }, Wire::default(), policy, armed_at, 0.0).is_none() {
             // The database's guards decided; memory follows.
@@ -221,6 +238,10 @@ impl Item {
         self.stored.attempt_n = n;
         self.resends = false;
         let taken = self.take(Event::Settled(answer.outcome), answer.wire, policy, now, jitter);
+        if bug(Bug::NewContainerAfterUnknown) && self.decision.state == State::Unknown {
+            self.handles.clear();
+            self.ready = None;
+        }
         self.storing(taken)
     }
 
