@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    actors::epoch::LogPosition,
     clockguard::ClockGuard,
     config::Config,
     domain::{
@@ -52,15 +53,23 @@ pub(crate) struct Parts {
     pub(crate) connectors: Connectors,
     pub(crate) keys: Keys,
     pub(crate) clock_guard: Arc<ClockGuard>,
+    pub(crate) log_position: LogPosition,
     /// This life of this process, as leases name it.
     pub(crate) owner: Uuid,
     /// Counts commits that wrote events; tailers wake by it.
     pub(crate) events: watch::Sender<u64>,
 }
 
+/// What timelines and logs call this life of this process: its host, and enough of its id to tell lives apart.
+fn replica(owner: Uuid) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}/{}", &owner.simple().to_string()[20..])
+}
+
 impl Parts {
     pub(crate) fn new(config: Config, deps: Deps) -> Self {
-        let store = Store::new(deps.db);
+        let owner = postmesh_kit::ids::new();
+        let store = Store::new(deps.db, replica(owner));
         let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &deps.clock);
         Self {
             policy: config.policy(),
@@ -73,7 +82,8 @@ impl Parts {
             clock: deps.clock,
             lifecycle: deps.lifecycle,
             clock_guard: Arc::new(ClockGuard::default()),
-            owner: postmesh_kit::ids::new(),
+            log_position: LogPosition::default(),
+            owner,
             events: watch::Sender::new(0),
             config,
         }

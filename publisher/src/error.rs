@@ -8,7 +8,7 @@ use postmesh_kit::{
 };
 use uuid::Uuid;
 
-use crate::networks::connect::ConnectFault;
+use crate::{domain::state::State, networks::connect::ConnectFault};
 
 /// The publisher's errors.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,17 @@ pub enum Error {
     /// The account does not exist in the workspace.
     #[error("the account does not exist")]
     AccountNotFound(Uuid),
+    /// The workspace has no such delivery at that revision.
+    #[error("the target is not known here at that revision; it was edited, or never handed over")]
+    DeliveryNotFound(Uuid),
+    /// A user answered what nobody asks.
+    #[error("the target is {state}: there is nothing to confirm")]
+    NotInQuestion {
+        /// The target.
+        target_id: Uuid,
+        /// Where it is.
+        state: State,
+    },
     /// No adapter has this id.
     #[error("network {0} is not known")]
     UnknownNetwork(String),
@@ -86,11 +97,12 @@ impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) | Self::UnknownNetwork(_) => ErrorKind::Invalid,
-            Self::AccountNotFound(_) => ErrorKind::NotFound,
+            Self::AccountNotFound(_) | Self::DeliveryNotFound(_) => ErrorKind::NotFound,
             Self::NeedsReconnect(_)
             | Self::AuthorizationPending
             | Self::ConnectionVoid(_)
-            | Self::NetworkRefused { .. } => ErrorKind::Precondition,
+            | Self::NetworkRefused { .. }
+            | Self::NotInQuestion { .. } => ErrorKind::Precondition,
             Self::NetworkUnavailable { .. }
             | Self::NotOwner(_)
             | Self::ClockJumped
@@ -106,6 +118,8 @@ impl Classify for Error {
             Self::Invalid(_) => "INVALID_FIELDS",
             Self::Settings(_) => "SETTINGS",
             Self::AccountNotFound(_) => "ACCOUNT_NOT_FOUND",
+            Self::DeliveryNotFound(_) => "TARGET_NOT_FOUND",
+            Self::NotInQuestion { .. } => "NOT_IN_QUESTION",
             Self::UnknownNetwork(_) => "UNKNOWN_NETWORK",
             Self::NeedsReconnect(_) => "NEEDS_RECONNECT",
             Self::AuthorizationPending => "AUTHORIZATION_PENDING",
@@ -146,6 +160,9 @@ impl Classify for Error {
         match self {
             Self::AccountNotFound(id) | Self::NeedsReconnect(id) | Self::NotOwner(id) => {
                 Some(("account", id.to_string()))
+            }
+            Self::DeliveryNotFound(id) | Self::NotInQuestion { target_id: id, .. } => {
+                Some(("target", id.to_string()))
             }
             _ => None,
         }

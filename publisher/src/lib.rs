@@ -31,7 +31,10 @@ pub mod vault;
 
 use std::sync::Arc;
 
-use postmesh_kit::{db::Migrations, service::Running};
+use postmesh_kit::{
+    db::{Db, Migrations},
+    service::Running,
+};
 use postmesh_proto::publisher::v1::{
     account_service_server::AccountServiceServer, delivery_service_server::DeliveryServiceServer,
     network_service_server::NetworkServiceServer,
@@ -49,6 +52,13 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 /// The publisher's tables, in both dialects.
 pub const MIGRATIONS: Migrations = Migrations { sqlite: &SQLITE, postgres: &POSTGRES };
 
+/// Notes that the publisher's tables are a copy as of `as_of` (Unix milliseconds): whatever was due since then may have
+/// been sent, so it is looked for at the networks before anything of it is sent. Call it before the first start on the
+/// copy. Answers how many deliveries were put in doubt.
+pub async fn restore(config: &Config, db: Db, as_of: i64) -> Result<usize, Error> {
+    store::Store::new(db, "restore").restored(as_of, &config.policy()).await
+}
+
 /// Starts the service; it can answer when this returns. Attempts that an earlier life left open are found at once.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let problems = config.validate();
@@ -59,6 +69,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let (keys, clock) = (deps.keys.clone(), deps.clock.clone());
     let parts = Arc::new(Parts::new(config, deps));
     parts.store.begin_life().await?;
+    actors::epoch::begin(&parts, false).await?;
     let accounts = actors::start(parts.clone()).await?;
 
     let (listener, events) = (accounts.clone(), parts.clone());

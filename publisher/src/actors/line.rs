@@ -2,7 +2,8 @@
 //!
 //! **Order.** One send at a time, by due time. A delivery that was armed before, or that is being prepared for the
 //! first time, keeps its place: the ones behind it wait. One whose preparation failed (its picture cannot be read) lets
-//! the others pass, so a missing picture does not hold up the texts behind it.
+//! the others pass, so a missing picture does not hold up the texts behind it. The parts of a thread follow each other
+//! without a gap; one that waits for the part before it keeps its place while that one is in the line.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +16,7 @@ use crate::{
         state::State,
         step::{Effect, Event, step},
     },
-    store::Change,
+    store::{Change, Predecessor},
 };
 
 mod item;
@@ -47,9 +48,12 @@ impl Todo {
 /// The line.
 #[derive(Debug, Default)]
 pub struct Line {
-    items: BTreeMap<(i64, Uuid), Item>,
-    places: HashMap<Uuid, (i64, Uuid)>,
+    items: BTreeMap<Place, Item>,
+    places: HashMap<Uuid, Place>,
 }
+
+/// Due time, first part of the thread (or the target itself), position in the thread.
+type Place = (i64, Uuid, i64);
 
 impl Line {
     /// How many deliveries it holds.
@@ -75,16 +79,19 @@ impl Line {
         self.places.retain(|_, place| items.contains_key(place));
     }
 
-    /// Takes a delivery in. One that is here already stays as it is, unless a newer revision replaced it.
+    /// Takes a delivery in. One that is here already stays as it is, unless a newer revision replaced it, or the part of
+    /// the thread before it has moved on.
     pub fn insert(&mut self, item: Item) {
         let id = item.stored.target_id;
         if let Some(here) = self.get_mut(id) {
-            if here.stored.revision >= item.stored.revision || here.busy != Busy::No {
+            let is_new = here.stored.revision < item.stored.revision
+                || here.stored.previous_state != item.stored.previous_state;
+            if !is_new || here.busy != Busy::No {
                 return;
             }
             self.remove(id);
         }
-        let place = (item.decision.due_at, id);
+        let place = (item.decision.due_at, item.stored.thread_id, item.stored.position);
         self.places.insert(id, place);
         self.items.insert(place, item);
     }
@@ -93,18 +100,33 @@ impl Line {
     pub fn plan(&mut self, policy: &Policy, now: i64, mut jitter: impl FnMut() -> f64) -> Todo {
         let mut todo = Todo::default();
         let mut is_blocked = false;
-        for (place, item) in &mut self.items {
-            let id = place.1;
+        for item in self.items.values_mut() {
+            let id = item.stored.target_id;
             if item.busy != Busy::No {
                 is_blocked |=
                     item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place(now));
                 continue;
             }
+            let predecessor = item.stored.predecessor();
             match item.decision.state {
                 State::HandedOver | State::RetryWait | State::Preparing | State::Prepared
                     if now >= item.decision.late_at =>
                 {
                     tick(item, &mut todo, policy, now, jitter());
+                    continue;
+                }
+                state if state.is_unsent() && predecessor == Predecessor::Gone => {
+                    if let Some((change, _)) =
+                        item.take(Event::Orphaned, Wire::default(), policy, now, jitter())
+                    {
+                        item.busy = Busy::Storing;
+                        todo.store.push(change);
+                    }
+                    continue;
+                }
+                state if state.is_unsent() && !predecessor.lets_pass() => {
+                    todo.wake(item.decision.late_at);
+                    is_blocked |= predecessor == Predecessor::Ahead && item.decision.due_at <= now;
                     continue;
                 }
                 // Begun by an earlier life of this line: begin again.
@@ -135,7 +157,8 @@ impl Line {
                 State::Unknown => match item.decision.next_at.max(Some(item.not_before)) {
                     Some(at) if at > now => todo.wake(at),
                     _ => {
-                        if (item.resends || wonder(item, &mut todo, policy, now, jitter())) && !is_blocked {
+                        let resends = item.resends || wonder(item, &mut todo, policy, now, jitter());
+                        if resends && !is_blocked && predecessor.lets_pass() {
                             if item.ready.is_none() {
                                 todo.prepare.push(id);
                             } else {

@@ -21,6 +21,7 @@ use crate::{deps::Parts, error::Error, networks::Session};
 
 mod account;
 mod accounts;
+pub(crate) mod epoch;
 pub(crate) mod line;
 mod periodic;
 mod prepare;

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use postmesh_kit::faults;
 use uuid::Uuid;
 
-use super::{line::Refusal, pause};
+use super::{epoch, line::Refusal, pause};
 use crate::{
     deps::Parts,
     domain::{
@@ -121,6 +121,13 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
             return Done { stored, sent: Some((id, Sent::Answered { n, armed_at, answer })) };
         }
         Arming::NotOwner => Refusal::NotOwner,
+        Arming::AnotherEpoch => {
+            // Everything in memory is older than the database: read it again.
+            if let Err(error) = epoch::begin(&parts, false).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a new epoch was not begun");
+            }
+            Refusal::NotOwner
+        }
         Arming::OutOfPermits { until } => Refusal::OutOfPermits { until },
         Arming::NotDue { now } => Refusal::NotDue { now },
         Arming::Gone => Refusal::Gone,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Accounts;
+use super::{Accounts, epoch};
 use crate::{deps::Parts, error::Error, metrics};
 
 /// Accounts woken by one sweep, the most urgent first.
@@ -20,6 +20,7 @@ pub(super) async fn sweep(parts: Arc<Parts>, accounts: Accounts) {
 async fn try_sweep(parts: &Parts, accounts: &Accounts) -> Result<(), Error> {
     let database_now = parts.store.now().await?;
     parts.clock_guard.agrees(database_now);
+    epoch::guard(parts).await?;
     let soon = database_now + i64::try_from(parts.config.sweep_ms).unwrap_or(0);
     accounts.wake(parts.store.accounts_with_work(soon, LIMIT).await?);
     let stuck = parts.store.stuck(STUCK_AFTER).await?;

@@ -27,6 +27,17 @@ pub struct Work {
     pub content: Content,
     /// What `Network::plan` decided; `null` only while it decides.
     pub plan: serde_json::Value,
+    /// The posts it continues, for a further part of a thread; `None` while `Network::plan` decides.
+    pub reply: Option<Reply>,
+}
+
+/// What a further part of a thread replies to: ids at the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The part before it.
+    pub parent_native_id: String,
+    /// The thread's first part.
+    pub root_native_id: String,
 }
 
 /// What is known about an attempt whose outcome is unknown, for looking it up at the network.

@@ -33,11 +33,13 @@ pub enum State {
     Missed,
     /// The network cannot tell; the user decides.
     NeedsConfirmation,
+    /// Given up by a user after its answer was lost: nobody knows whether it is visible.
+    Dropped,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::HandedOver,
         Self::Preparing,
         Self::Prepared,
@@ -52,6 +54,7 @@ impl State {
         Self::Cancelled,
         Self::Missed,
         Self::NeedsConfirmation,
+        Self::Dropped,
     ];
 
     /// The stored word.
@@ -71,6 +74,7 @@ impl State {
             Self::Cancelled => "cancelled",
             Self::Missed => "missed",
             Self::NeedsConfirmation => "needs_confirmation",
+            Self::Dropped => "dropped",
         }
     }
 
@@ -81,7 +85,10 @@ impl State {
 
     /// Whether nothing changes any more. `NeedsConfirmation` is not final: a late find still wins.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Published | Self::InInbox | Self::Failed | Self::Cancelled | Self::Missed)
+        matches!(
+            self,
+            Self::Published | Self::InInbox | Self::Failed | Self::Cancelled | Self::Missed | Self::Dropped
+        )
     }
 
     /// Whether it is proven that nothing of this revision is visible or can become so without another ARM.
@@ -89,9 +96,9 @@ impl State {
         matches!(self, Self::HandedOver | Self::Preparing | Self::Prepared | Self::RetryWait | Self::Parked)
     }
 
-    /// Whether a newer revision may take the place of this one: nothing of this one is visible.
+    /// Whether a newer revision may take the place of this one: nothing of this one is visible, or a user decided so.
     pub fn gives_way(self) -> bool {
-        self.is_unsent() || matches!(self, Self::Failed | Self::Cancelled | Self::Missed)
+        self.is_unsent() || matches!(self, Self::Failed | Self::Cancelled | Self::Missed | Self::Dropped)
     }
 }
 

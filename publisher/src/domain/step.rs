@@ -20,8 +20,12 @@ use super::{
     state::State,
 };
 
+/// Why a delivery that nobody remembers sending is in doubt.
+pub const RECORDS_LOST: &str =
+    "The database lost its latest records, so it may have been sent already: the network is being asked.";
+
 /// Why a delivery is where it is, in words a person can act on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Stable reason, upper snake case.
     pub code: String,
@@ -37,7 +41,7 @@ impl Problem {
 }
 
 /// What decisions depend on. All times are Unix milliseconds of the database's clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Delivery {
     /// Where it is.
     pub state: State,
@@ -122,6 +126,26 @@ pub enum Event {
     },
     /// The account is back.
     Reconnected,
+    /// The part of the thread before it ended without being published.
+    Orphaned,
+    /// The database forgot what it knew (a restored copy, a replica that lagged): it may have been sent.
+    Doubted,
+    /// A user found out what became of it.
+    Confirmed(Verdict),
+}
+
+/// What a user found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is visible.
+    Live {
+        /// Its id at the network, when its address tells; may be empty.
+        native_id: String,
+        /// Its address.
+        url: String,
+    },
+    /// It is left as it is; a newer revision may take its place.
+    Dropped,
 }
 
 /// How an attempt is closed.
@@ -175,6 +199,8 @@ pub enum Effect {
     },
     /// Forget these steps' handles, in the same transaction.
     Forget(Vec<String>),
+    /// Note what the network answered when it was asked, in the same transaction; no secrets, no post text.
+    Note(String),
     /// Run the reversible steps.
     Prepare,
     /// Arm and send the same request again.
@@ -289,6 +315,21 @@ impl Run<'_> {
                 self.after.next_at = Some((self.after.due_at - self.policy.prep_lead).max(self.now));
                 self.effects.push(Effect::Report(None));
             }
+            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Orphaned) => self.end(
+                State::Failed,
+                Some(Problem::new(
+                    "THREAD_BROKEN",
+                    "The part of the thread before it was not published, so this one was not sent. Send both again.",
+                )),
+            ),
+            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Doubted) => self.doubt_unsent(),
+            (NeedsConfirmation, Event::Confirmed(Verdict::Live { native_id, url })) => {
+                self.publish(native_id, url, Some("a user found it".to_owned()));
+            }
+            (NeedsConfirmation, Event::Confirmed(Verdict::Dropped)) => self.end(
+                State::Dropped,
+                Some(Problem::new("DROPPED", "Its answer was lost, and a user decided to leave it.")),
+            ),
             (state, _) => return Err(Refused(state)),
         }
         Ok(())

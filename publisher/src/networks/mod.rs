@@ -33,6 +33,7 @@ pub mod mastodon;
 pub mod secret;
 pub mod server;
 pub mod text;
+mod thread;
 mod validate;
 mod wire;
 
@@ -238,6 +239,11 @@ pub trait Network: Send + Sync + 'static {
     async fn poll(&self, _session: &Session, _work: &Work, _handle: &str) -> Answer {
         let evidence = "posts of this network are never left in processing".to_owned();
         Outcome::Ambiguous { evidence }.into()
+    }
+
+    /// The id of the account's post at this address, when the address tells it.
+    fn id_in(&self, _account_native_id: &str, _url: &str) -> Option<String> {
+        None
     }
 
     /// Reads counts; one answer per id, in their order.

@@ -5,7 +5,7 @@ use postmesh_kit::{
     {ids, time},
 };
 use postmesh_proto::{
-    common::v1::{TargetProblem, TargetState},
+    common::v1::{TargetEvent, TargetEventKind, TargetProblem, TargetState},
     publisher::v1::{self as proto, network_settings},
 };
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::{
         state::State,
         step::Problem,
     },
-    store::EventRow,
+    store::{EventRow, StepRow},
 };
 
 /// The contract's word for a state.
@@ -36,12 +36,42 @@ pub(super) fn state(state: State) -> TargetState {
         State::Cancelled => TargetState::Cancelled,
         State::Missed => TargetState::Missed,
         State::NeedsConfirmation => TargetState::NeedsConfirmation,
+        State::Dropped => TargetState::Dropped,
     }
 }
 
 /// The contract's form of a problem.
 pub(super) fn problem(problem: Problem) -> TargetProblem {
     TargetProblem { reason: problem.code, message: problem.message }
+}
+
+/// The contract's form of a step.
+pub(super) fn step(row: StepRow) -> TargetEvent {
+    let kind = match row.kind.as_str() {
+        "armed" => TargetEventKind::Armed,
+        "closed" => TargetEventKind::Closed,
+        "looked" => TargetEventKind::Looked,
+        "confirmed" => TargetEventKind::Confirmed,
+        _ => TargetEventKind::Moved,
+    };
+    // The state of a closed attempt is the word of its outcome.
+    let detail = match (kind, row.detail) {
+        (TargetEventKind::Closed, Some(detail)) => format!("{}: {detail}", row.state),
+        (TargetEventKind::Closed, None) => row.state.clone(),
+        (_, detail) => detail.unwrap_or_default(),
+    };
+    TargetEvent {
+        event_time: Some(time::to_proto(row.at)),
+        kind: kind.into(),
+        state: State::parse(&row.state).map_or(TargetState::Unspecified, state).into(),
+        revision: row.revision,
+        attempt: row.attempt_n,
+        replica: row.replica,
+        http_status: row.http_status.and_then(|status| i32::try_from(status).ok()).unwrap_or_default(),
+        platform_code: row.platform_code.unwrap_or_default(),
+        request_id: row.request_id.unwrap_or_default(),
+        detail,
+    }
 }
 
 /// The contract's form of an event.

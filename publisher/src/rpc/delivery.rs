@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     networks::{PostMetrics, Session},
     store::{
-        Delivering, Taken,
+        Delivering, Place, Taken,
         accounts::{Account, AccountState},
     },
 };
@@ -50,8 +50,8 @@ const GATHER: Duration = Duration::from_millis(10);
 /// Answers the rpcs.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
-    parts: Arc<Parts>,
-    accounts: Accounts,
+    pub(super) parts: Arc<Parts>,
+    pub(super) accounts: Accounts,
 }
 
 impl Deliveries {
@@ -131,6 +131,7 @@ impl Deliveries {
             ),
             content: std::mem::take(&mut delivery.content),
             plan: serde_json::Value::Null,
+            reply: None,
         };
         delivery.plan = network.plan(&work);
         delivery.content = std::mem::take(&mut work.content);
@@ -293,6 +294,16 @@ fn read(violations: &mut Violations, at: usize, delivery: proto::Delivery) -> De
     violations.require(max_late > 0, field("max_lateness"), "NOT_POSITIVE", "must be positive");
     violations.require(delivery.revision >= 0, field("revision"), "NEGATIVE", "must not be negative");
     let content = convert::content(violations, &field("content"), delivery.content);
+    let thread = delivery.thread.map(|place| {
+        let mut id =
+            |name: &str, text: &str| violations.take(ids::parse(&field(name), text)).unwrap_or_default();
+        Place {
+            root_id: id("thread.root_target_id", &place.root_target_id),
+            previous_id: (!place.previous_target_id.is_empty())
+                .then(|| id("thread.previous_target_id", &place.previous_target_id)),
+            position: place.position.into(),
+        }
+    });
     Delivering {
         target_id,
         post_id,
@@ -304,6 +315,7 @@ fn read(violations: &mut Violations, at: usize, delivery: proto::Delivery) -> De
         max_late,
         content,
         plan: serde_json::Value::Null,
+        thread,
     }
 }
 
@@ -342,23 +354,23 @@ impl DeliveryService for Deliveries {
 
     async fn confirm(
         &self,
-        _: Request<proto::ConfirmRequest>,
+        request: Request<proto::ConfirmRequest>,
     ) -> Result<Response<proto::ConfirmResponse>, Status> {
-        Err(Status::unimplemented("confirm"))
+        self.settle(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn list_steps(
         &self,
-        _: Request<proto::ListStepsRequest>,
+        request: Request<proto::ListStepsRequest>,
     ) -> Result<Response<proto::ListStepsResponse>, Status> {
-        Err(Status::unimplemented("list_steps"))
+        self.timeline(&request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn check_accounts(
         &self,
-        _: Request<proto::CheckAccountsRequest>,
+        request: Request<proto::CheckAccountsRequest>,
     ) -> Result<Response<proto::CheckAccountsResponse>, Status> {
-        Err(Status::unimplemented("check_accounts"))
+        self.accounts_checked(&request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn read_metrics(

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use postmesh_kit::write;
 use uuid::Uuid;
 
-use super::{Change, Store, points::About, settle::{lost_fence, store_change}, timed};
+use super::{Change, Store, marks::timeline, points::About, settle::{lost_fence, store_change}, timed};
 use crate::{
     clockguard::{Boottime, ClockGuard},
     domain::state::State,
@@ -123,7 +123,9 @@ pub(crate) enum Arming {
         /// The database's clock.
         now: i64,
     },
-    /// It was recalled, edited, is too late, or moved on.
+    /// This is not the database it was: first what may be lost is put in doubt.
+    AnotherEpoch,
+    /// It was recalled, edited, is too late, moved on, or the part of its thread before it is not published.
     Gone,
 }
 
@@ -146,7 +148,7 @@ impl Store {
         changes: Vec<Change>,
         request: ArmRequest,
     ) -> Result<(Vec<bool>, Arming), Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let deadline = Boottime::now() + Duration::from_millis(request.send_timeout.max(0) as u64);
         let (target_id, key, resend) =
             (request.target_id, request.key.clone(), request.from == State::Unknown);
@@ -155,7 +157,15 @@ impl Store {
         let (moved, verdict) = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {
-                moved.push(!lost_fence!(tx, change) && store_change!(tx, sqlite, change));
+                moved.push(!lost_fence!(tx, change) && store_change!(tx, sqlite, replica, change));
+            }
+            if !sqlite {
+                let is_same: bool = sqlx::query_scalar(concat!(
+                    "select coalesce((select value from marks where name = 'timeline') = ", timeline!(), ", false)"))
+                    .fetch_one(&mut *tx).await?;
+                if !is_same {
+                    return Ok((moved, Verdict::Not(Arming::AnotherEpoch)));
+                }
             }
             let permitted: Option<i64> = sqlx::query_scalar(timed!(sqlite,
                 "update account_leases
@@ -198,6 +208,8 @@ impl Store {
                     and due_at <= ", " and late_at > ", "
                     and (not $5 or quiet_at is null or quiet_at <= ", ")
                     and ($6 = 0 or first_armed_at + $6 > ", ")
+                    and (previous_id is null or exists (select 1 from deliveries p
+                          where p.target_id = deliveries.previous_id and p.state in ('published', 'in_inbox')))
               returning attempt_n, updated_at"))
                 .bind(request.target_id).bind(request.workspace_id).bind(request.revision).bind(request.from.as_str())
                 .bind(request.needs_quiet).bind(request.key_window).bind(request.send_timeout).bind(request.quiesce)
@@ -220,12 +232,12 @@ impl Store {
             };
             let opened = sqlx::query(
                 "insert into publish_attempts (target_id, n, account_id, fence, nonce, key, revision, request_sha256,
-                     armed_at, send_deadline)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                     armed_at, send_deadline, replica)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                      on conflict do nothing")
                 .bind(request.target_id).bind(n).bind(request.account_id).bind(request.fence).bind(request.nonce)
                 .bind(request.key.clone()).bind(request.revision).bind(request.request_sha256.to_vec())
-                .bind(armed_at).bind(armed_at + request.send_timeout)
+                .bind(armed_at).bind(armed_at + request.send_timeout).bind(replica.clone())
                 .execute(&mut *tx).await?;
             if opened.rows_affected() != 1 {
                 return Err(Error::Contended); // one of the two indexes: somebody else is sending

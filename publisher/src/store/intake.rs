@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Store, either, id_list, timed};
+use super::{Store, either, events::Step, id_list, timed};
 use crate::{
     domain::{
         content::Content,
@@ -35,6 +35,17 @@ pub(crate) struct Delivering {
     pub(crate) max_late: i64,
     pub(crate) content: Content,
     pub(crate) plan: serde_json::Value,
+    /// Its place in a thread.
+    pub(crate) thread: Option<Place>,
+}
+
+/// A place in a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) root_id: Uuid,
+    /// `None` for the first part.
+    pub(crate) previous_id: Option<Uuid>,
+    pub(crate) position: i64,
 }
 
 /// What became of a delivery that came in.
@@ -88,13 +99,15 @@ macro_rules! upsert_deliveries {
     ($select:literal) => {
         concat!(
             "insert into deliveries (target_id, post_id, workspace_id, account_id, network, revision, content,
-                 content_sha256, plan, due_at, late_at, state, next_at, updated_at) ",
+                 content_sha256, plan, due_at, late_at, state, next_at, thread_id, previous_id, position,
+                 updated_at) ",
             $select,
             " on conflict (target_id) do update set
                  post_id = excluded.post_id, workspace_id = excluded.workspace_id, account_id = excluded.account_id,
                  network = excluded.network, revision = excluded.revision, content = excluded.content,
                  content_sha256 = excluded.content_sha256, plan = excluded.plan, due_at = excluded.due_at,
                  late_at = excluded.late_at, state = excluded.state, next_at = excluded.next_at,
+                 thread_id = excluded.thread_id, previous_id = excluded.previous_id, position = excluded.position,
                  updated_at = excluded.updated_at, tries = 0, first_armed_at = null, send_deadline = null,
                  is_open = false, doubt_since = null, quiet_at = null, absent_reads = 0, absent_since = null,
                  refusal_code = null, refusal_message = null, processing_handle = null, native_id = null, url = null,
@@ -107,25 +120,29 @@ const UPSERT_SQLITE: &str = upsert_deliveries!(
     "select unhex(value ->> 'target_id'), unhex(value ->> 'post_id'), unhex(value ->> 'workspace_id'),
             unhex(value ->> 'account_id'), value ->> 'network', value ->> 'revision', value ->> 'content',
             unhex(value ->> 'content_sha256'), value ->> 'plan', value ->> 'due_at', value ->> 'late_at',
-            'handed_over', value ->> 'next_at', cast(unixepoch('subsec') * 1000 as integer)
+            'handed_over', value ->> 'next_at', unhex(value ->> 'thread_id'), unhex(value ->> 'previous_id'),
+            value ->> 'position', cast(unixepoch('subsec') * 1000 as integer)
        from json_each($1)
       where true"
 );
 const UPSERT_POSTGRES: &str = upsert_deliveries!(
     "select d.target_id, d.post_id, d.workspace_id, d.account_id, d.network, d.revision, d.content,
-            decode(d.content_sha256, 'hex'), d.plan, d.due_at, d.late_at, 'handed_over', d.next_at,
-            (extract(epoch from clock_timestamp()) * 1000)::bigint
+            decode(d.content_sha256, 'hex'), d.plan, d.due_at, d.late_at, 'handed_over', d.next_at, d.thread_id,
+            d.previous_id, d.position, (extract(epoch from clock_timestamp()) * 1000)::bigint
        from json_to_recordset($1::json) as d (target_id uuid, post_id uuid, workspace_id uuid, account_id uuid,
             network text, revision bigint, content text, content_sha256 text, plan text, due_at bigint,
-            late_at bigint, next_at bigint)"
+            late_at bigint, next_at bigint, thread_id uuid, previous_id uuid, position bigint)"
 );
 
 impl Store {
     /// Takes deliveries over; answers one by one, in their order. Repeating it changes nothing.
     pub(crate) async fn deliver(&self, batch: Vec<Delivering>, policy: &Policy) -> Result<Vec<Taken>, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let policy = *policy;
         let ids = id_list(batch.iter().map(|delivery| &delivery.target_id));
+        let due: Vec<i64> = batch.iter().map(|delivery| delivery.due_at).collect();
+        // Written once, at a failover or a restore, before this process serves anybody.
+        let doubtful = self.doubtful_time().await?;
         faults::at("outbox.insert.before").await?;
         let taken = write!(self.db, tx => {
             if !sqlite {
@@ -147,8 +164,13 @@ impl Store {
                 taken.push(verdict);
             }
             if !rows.is_empty() {
+                let ids = id_list(rows.iter().map(|(target_id, ..)| target_id));
                 let rows = serde_json::Value::Array(rows.into_iter().map(|(.., row)| row).collect()).to_string();
                 sqlx::query(either!(sqlite, UPSERT_SQLITE, UPSERT_POSTGRES)).bind(rows).execute(&mut *tx).await?;
+                super::events::note_all!(tx, sqlite, ids, replica.clone())?;
+                if let Some((from, until)) = doubtful && due.iter().any(|due_at| (from..=until).contains(due_at)) {
+                    super::marks::doubt!(tx, sqlite, replica, policy, from, until);
+                }
             }
             Ok::<_, Error>(taken)
         })?;
@@ -162,7 +184,7 @@ impl Store {
         workspace_id: Uuid,
         items: Vec<(Uuid, i64)>,
     ) -> Result<Vec<Recalled>, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let ids = id_list(items.iter().map(|(target_id, _)| target_id));
         faults::at("recall.cas.before").await?;
         let answers = write!(self.db, tx => {
@@ -191,7 +213,7 @@ impl Store {
                                     set state = 'cancelled', next_at = null, updated_at = ", "
                                   where target_id = $1"))
                                 .bind(target_id).execute(&mut *tx).await?;
-                            super::events::insert!(tx, sqlite, target_id)?;
+                            super::events::insert!(tx, sqlite, target_id, Step::moved(&replica))?;
                             Recalled { holds: true, state: Some(State::Cancelled), account_id }
                         } else {
                             Recalled { holds: state == State::Cancelled, state: Some(state), account_id }
@@ -275,5 +297,8 @@ fn row(delivery: &Delivering, policy: &Policy) -> serde_json::Value {
         "due_at": fresh.due_at,
         "late_at": fresh.late_at,
         "next_at": fresh.next_at,
+        "thread_id": delivery.thread.map_or(delivery.target_id, |place| place.root_id).simple().to_string(),
+        "previous_id": delivery.thread.and_then(|place| place.previous_id).map(|id| id.simple().to_string()),
+        "position": delivery.thread.map_or(0, |place| place.position),
     })
 }

@@ -65,7 +65,7 @@ impl Store {
                 "select ", columns!(), "
                    from deliveries
                   where account_id = $1 and due_at <= $2 and ", in_line!(), "
-                  order by due_at, target_id
+                  order by due_at, thread_id, position
                   limit $3"))
                 .bind(account_id).bind(until).bind(limit).fetch_all(&mut *c).await?)
         })
@@ -85,12 +85,25 @@ impl Store {
         })
     }
 
+    /// One delivery of a workspace.
+    pub(crate) async fn delivery(
+        &self,
+        workspace_id: Uuid,
+        target_id: Uuid,
+    ) -> Result<Option<Stored>, Error> {
+        read!(self.db, c => {
+            Ok(sqlx::query_as(concat!(
+                "select ", columns!(), " from deliveries where workspace_id = $1 and target_id = $2"))
+                .bind(workspace_id).bind(target_id).fetch_optional(&mut *c).await?)
+        })
+    }
+
     /// Parked deliveries of an account.
     pub(crate) async fn parked(&self, account_id: Uuid, limit: i64) -> Result<Vec<Stored>, Error> {
         read!(self.db, c => {
             Ok(sqlx::query_as(concat!(
                 "select ", columns!(), " from deliveries where account_id = $1 and state = 'parked'
-                  order by due_at, target_id limit $2"))
+                  order by due_at, thread_id, position limit $2"))
                 .bind(account_id).bind(limit).fetch_all(&mut *c).await?)
         })
     }
@@ -140,10 +153,10 @@ impl Store {
 
     /// Marks deliveries whose reversible steps begin now; answers those that still may.
     pub(crate) async fn begin_preparing(&self, targets: &[Uuid], timeout: i64) -> Result<Vec<Uuid>, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let ids = id_list(targets);
         write!(self.db, tx => {
-            let begun = sqlx::query_scalar(either!(sqlite,
+            let begun: Vec<Uuid> = sqlx::query_scalar(either!(sqlite,
                 "update deliveries
                     set state = 'preparing', updated_at = cast(unixepoch('subsec') * 1000 as integer),
                         next_at = min(late_at, cast(unixepoch('subsec') * 1000 as integer) + $2)
@@ -159,6 +172,9 @@ impl Store {
                     and late_at > (extract(epoch from clock_timestamp()) * 1000)::bigint
               returning target_id"))
                 .bind(ids).bind(timeout).fetch_all(&mut *tx).await?;
+            if !begun.is_empty() {
+                events::note_all!(tx, sqlite, id_list(&begun), replica)?;
+            }
             Ok::<_, Error>(begun)
         })
     }
@@ -177,10 +193,10 @@ impl Store {
 
     /// Marks deliveries that are ready; answers those that still are wanted.
     pub(crate) async fn mark_prepared(&self, targets: &[Uuid]) -> Result<Vec<Uuid>, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let ids = id_list(targets);
         write!(self.db, tx => {
-            let ready = sqlx::query_scalar(either!(sqlite,
+            let ready: Vec<Uuid> = sqlx::query_scalar(either!(sqlite,
                 "update deliveries
                     set state = 'prepared', updated_at = cast(unixepoch('subsec') * 1000 as integer),
                         next_at = max(due_at, cast(unixepoch('subsec') * 1000 as integer))
@@ -193,6 +209,9 @@ impl Store {
                     and state = 'preparing'
               returning target_id"))
                 .bind(ids).fetch_all(&mut *tx).await?;
+            if !ready.is_empty() {
+                events::note_all!(tx, sqlite, id_list(&ready), replica)?;
+            }
             Ok::<_, Error>(ready)
         })
     }
@@ -223,7 +242,7 @@ impl Store {
 
     /// Parks what an account has in its line and has not sent; answers how many.
     pub(crate) async fn park_account(&self, account_id: Uuid, problem: &Problem) -> Result<usize, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let Problem { code, message } = problem.clone();
         write!(self.db, tx => {
             let parked: Vec<Uuid> = sqlx::query_scalar(timed!(sqlite,
@@ -233,7 +252,7 @@ impl Store {
               returning target_id"))
                 .bind(account_id).bind(code).bind(message).fetch_all(&mut *tx).await?;
             for target_id in &parked {
-                events::insert!(tx, sqlite, *target_id)?;
+                events::insert!(tx, sqlite, *target_id, events::Step::moved(&replica))?;
             }
             Ok::<_, Error>(parked.len())
         })
@@ -241,7 +260,7 @@ impl Store {
 
     /// Cancels what an account has not sent; answers how many. For an account that a user disconnected.
     pub(crate) async fn cancel_account(&self, account_id: Uuid, problem: &Problem) -> Result<usize, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let Problem { code, message } = problem.clone();
         write!(self.db, tx => {
             let cancelled: Vec<Uuid> = sqlx::query_scalar(timed!(sqlite,
@@ -251,7 +270,7 @@ impl Store {
               returning target_id"))
                 .bind(account_id).bind(code).bind(message).fetch_all(&mut *tx).await?;
             for target_id in &cancelled {
-                events::insert!(tx, sqlite, *target_id)?;
+                events::insert!(tx, sqlite, *target_id, events::Step::moved(&replica))?;
             }
             Ok::<_, Error>(cancelled.len())
         })

@@ -5,7 +5,9 @@
 //! - [`settle`]: a decided step is stored; with it, perhaps, the next ARM
 //! - [`arm`]: the one transaction before the one visible request
 //! - [`lease`]: who serves an account
-//! - [`events`]: the outbox
+//! - [`events`]: the outbox, and the timeline of every target
+//! - [`steps`]: the timeline, read
+//! - [`marks`]: what must be remembered about the database itself
 //!
 //! **Invariant:** what decides about sending (due, late, lease, window) compares with the database's clock, inside
 //! the transaction; see `timed!`.
@@ -17,21 +19,27 @@ mod events;
 mod intake;
 mod lease;
 mod line;
+pub(crate) mod marks;
 mod points;
 mod rows;
 mod settle;
+mod steps;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use postmesh_kit::{db::Db, read};
 use uuid::Uuid;
 
 pub use arm::Armed;
 pub(crate) use arm::{ArmRequest, Arming};
-pub(crate) use events::EventRow;
-pub(crate) use intake::{Delivering, Taken};
+pub(crate) use events::{EventRow, Kind};
+pub(crate) use intake::{Delivering, Place, Taken};
+pub(crate) use rows::Predecessor;
 pub use rows::Stored;
 pub use settle::Change;
+pub(crate) use steps::StepRow;
 
 use crate::error::Error;
 
@@ -58,12 +66,14 @@ pub(crate) use {either, timed};
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) db: Db,
+    /// What timelines call this process.
+    replica: Arc<str>,
 }
 
 impl Store {
-    /// Speaks to this database.
-    pub fn new(db: Db) -> Self {
-        Self { db }
+    /// Speaks to this database, for the process that timelines call `replica`.
+    pub fn new(db: Db, replica: impl Into<Arc<str>>) -> Self {
+        Self { db, replica: replica.into() }
     }
 
     /// The database's clock, Unix milliseconds.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         content::Content,
-        delivery::Work,
+        delivery::{Reply, Work},
         key::Keys,
         state::State,
         step::{self, Problem},
@@ -18,10 +18,36 @@ macro_rules! columns {
     () => {
         "target_id, post_id, workspace_id, account_id, network, revision, content, plan, due_at, late_at, state,
          next_at, tries, attempt_n, first_armed_at, send_deadline, is_open, doubt_since, quiet_at, absent_reads,
-         absent_since, refusal_code, refusal_message, processing_handle"
+         absent_since, refusal_code, refusal_message, processing_handle, thread_id, previous_id, position,
+         (select p.state from deliveries p where p.target_id = deliveries.previous_id) as previous_state,
+         (select p.native_id from deliveries p where p.target_id = deliveries.previous_id) as previous_native_id,
+         (select p.native_id from deliveries p
+           where p.target_id = deliveries.thread_id and deliveries.previous_id is not null) as root_native_id"
     };
 }
 pub(crate) use columns;
+
+/// The part of a thread before a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Predecessor {
+    /// It is a post of its own, or a first part.
+    None,
+    /// It is visible.
+    Published,
+    /// It ended otherwise.
+    Gone,
+    /// It is still in the line.
+    Ahead,
+    /// It left the line and may come to be published later.
+    Away,
+}
+
+impl Predecessor {
+    /// Whether what follows may be sent.
+    pub(crate) fn lets_pass(self) -> bool {
+        matches!(self, Self::None | Self::Published)
+    }
+}
 
 /// One row of `deliveries`.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -51,6 +77,12 @@ pub struct Stored {
     pub refusal_code: Option<String>,
     pub refusal_message: Option<String>,
     pub processing_handle: Option<String>,
+    pub thread_id: Uuid,
+    pub previous_id: Option<Uuid>,
+    pub position: i64,
+    pub previous_state: Option<String>,
+    pub previous_native_id: Option<String>,
+    pub root_native_id: Option<String>,
 }
 
 impl Stored {
@@ -78,6 +110,25 @@ impl Stored {
         })
     }
 
+    /// Whether the part of the thread before it is published: `None` while it may still be, and when there is none.
+    pub(crate) fn predecessor(&self) -> Predecessor {
+        if self.previous_id.is_none() {
+            return Predecessor::None;
+        }
+        match self.previous_state.as_deref().and_then(State::parse) {
+            Some(State::Published | State::InInbox) => Predecessor::Published,
+            Some(state) if state.is_final() => Predecessor::Gone,
+            Some(State::Parked | State::Processing | State::NeedsConfirmation) => Predecessor::Away,
+            Some(_) | None => Predecessor::Ahead,
+        }
+    }
+
+    fn reply(&self) -> Option<Reply> {
+        let parent_native_id = self.previous_native_id.clone()?;
+        let root_native_id = self.root_native_id.clone().unwrap_or_else(|| parent_native_id.clone());
+        Some(Reply { parent_native_id, root_native_id })
+    }
+
     /// What adapters work with.
     pub fn work(&self, keys: &Keys) -> Result<Work, Error> {
         let content: Content = serde_json::from_str(&self.content)
@@ -94,6 +145,7 @@ impl Stored {
             key: keys.derive(self.workspace_id, self.target_id, self.revision, &self.network),
             content,
             plan,
+            reply: self.reply(),
         })
     }
 }

@@ -48,6 +48,10 @@ pub struct Change {
     pub reports: bool,
     /// Why it is where it is.
     pub problem: Option<Problem>,
+    /// What the network answered when it was asked, for the timeline.
+    pub note: Option<String>,
+    /// Whether the event is a user's answer.
+    pub confirmed: bool,
 }
 
 impl Change {
@@ -74,6 +78,8 @@ impl Change {
             forget: Vec::new(),
             reports: false,
             problem: None,
+            note: None,
+            confirmed: false,
         };
         let mut left = Vec::new();
         for effect in effects {
@@ -90,6 +96,7 @@ impl Change {
                 }
                 Effect::Track { handle } => change.handle = Some(handle),
                 Effect::Forget(steps) => change.forget = steps,
+                Effect::Note(note) => change.note = Some(note),
                 other => left.push(other),
             }
         }
@@ -120,7 +127,7 @@ impl Change {
 /// Stores one change inside a transaction; evaluates to whether the delivery still was where the step began. The fact
 /// that the network accepted is stored wherever the delivery is by now: it stays true.
 macro_rules! store_change {
-    ($tx:ident, $sqlite:expr, $change:expr) => {{
+    ($tx:ident, $sqlite:expr, $replica:expr, $change:expr) => {{
         let change: &$crate::store::Change = $change;
         let after = &change.after;
         if let Some(closing) = change.close {
@@ -137,7 +144,7 @@ macro_rules! store_change {
         let moved = if let (Some(native_id), State::Published) = (&change.native_id, after.state) {
             sqlx::query($crate::store::timed!($sqlite,
                 "update deliveries
-                    set state = 'published', native_id = $3, url = $4, evidence = $5, next_at = null, is_open = false,
+                    set state = 'published', native_id = nullif($3, ''), url = $4, evidence = $5, next_at = null, is_open = false,
                         problem_code = null, problem_message = null, updated_at = ", "
                   where target_id = $1 and revision = $2
                     and state in ('sending', 'unknown', 'processing', 'needs_confirmation')"))
@@ -166,8 +173,22 @@ macro_rules! store_change {
                 sqlx::query("delete from handles where target_id = $1 and revision = $2 and step = $3")
                     .bind(change.target_id).bind(change.revision).bind(step.clone()).execute(&mut *$tx).await?;
             }
+            if let Some(note) = &change.note {
+                let step = $crate::store::events::Step {
+                    kind: $crate::store::Kind::Looked,
+                    reports: false,
+                    replica: $replica.clone(),
+                    detail: Some(note.clone()),
+                };
+                $crate::store::events::insert!($tx, $sqlite, change.target_id, step)?;
+            }
             if change.reports {
-                $crate::store::events::insert!($tx, $sqlite, change.target_id)?;
+                let mut step = $crate::store::events::Step::moved(&$replica);
+                if change.confirmed {
+                    step.kind = $crate::store::Kind::Confirmed;
+                    step.replica.clear();
+                }
+                $crate::store::events::insert!($tx, $sqlite, change.target_id, step)?;
             }
         }
         moved
@@ -193,13 +214,13 @@ pub(super) use lost_fence;
 impl Store {
     /// Stores steps in one transaction; answers for each whether the delivery still was where the step began.
     pub(crate) async fn apply(&self, changes: Vec<Change>) -> Result<Vec<bool>, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         let about = About::of(&changes);
         about.before().await?;
         let moved = write!(self.db, tx => {
             let mut moved = Vec::with_capacity(changes.len());
             for change in &changes {
-                moved.push(!lost_fence!(tx, change) && store_change!(tx, sqlite, change));
+                moved.push(!lost_fence!(tx, change) && store_change!(tx, sqlite, replica, change));
             }
             Ok::<_, Error>(moved)
         })?;

@@ -48,12 +48,14 @@ fn a_delivery(target: u128, revision: i64, due_at: i64) -> Delivering {
         max_late: HOUR,
         content: Content { text: format!("post {target} 'ü' \u{1f600} \u{0}"), ..Content::default() },
         plan: serde_json::json!({"rkey": "3l"}),
+        thread: None,
     }
 }
 
 /// A store whose targets 1..=n are prepared and due, and the fence of their account.
 async fn ready(db: Db, n: u128) -> (Store, Uuid, i64) {
-    let store = Store::new(db);
+    let store = Store::new(db, "test");
+    store.begin_epoch(false, &policy()).await.unwrap();
     let owner = Uuid::now_v7();
     let batch: Vec<_> = (1..=n).map(|target| a_delivery(target, 1, now() - 1000)).collect();
     store.deliver(batch, &policy()).await.unwrap();
@@ -110,7 +112,7 @@ fn accepted(id: &str) -> Event {
 #[tokio::test]
 async fn takes_a_revision_once_and_replaces_it_by_a_newer_one() {
     each_database(MIGRATIONS, |db| async move {
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         let due = now() + HOUR;
         let batch = vec![a_delivery(1, 1, due), a_delivery(2, 1, due), a_delivery(1, 1, due)];
         assert_eq!(store.deliver(batch, &policy()).await.unwrap(), vec![Taken::Accepted; 3]);
@@ -152,7 +154,7 @@ async fn refuses_a_newer_revision_while_an_older_one_may_be_visible() {
 #[tokio::test]
 async fn a_recalled_revision_is_never_accepted_whichever_comes_first() {
     each_database(MIGRATIONS, |db| async move {
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         let due = now() + HOUR;
         let target = Uuid::from_u128;
         // Before it arrives.
@@ -353,7 +355,7 @@ async fn what_a_network_accepted_is_stored_wherever_the_delivery_is_by_now() {
 #[tokio::test]
 async fn a_lease_has_one_owner_and_its_fence_grows() {
     each_database(MIGRATIONS, |db| async move {
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
         assert_eq!(store.acquire_lease(ACCOUNT, a, 30_000).await.unwrap(), Some(1));
         assert_eq!(store.acquire_lease(ACCOUNT, b, 30_000).await.unwrap(), None);
@@ -372,7 +374,7 @@ async fn a_lease_has_one_owner_and_its_fence_grows() {
 #[tokio::test]
 async fn finds_accounts_with_work_and_their_line_in_order() {
     each_database(MIGRATIONS, |db| async move {
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         let start = now();
         let mut other = a_delivery(9, 1, start - 500);
         other.account_id = Uuid::from_u128(20);
@@ -413,7 +415,7 @@ async fn finds_accounts_whose_sender_is_gone() {
 #[tokio::test]
 async fn keeps_handles_of_a_revision() {
     each_database(MIGRATIONS, |db| async move {
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         let target = Uuid::from_u128(1);
         store.save_handle(target, 1, "media.0".into(), "\"a\"".into()).await.unwrap();
         store.save_handle(target, 1, "media.0".into(), "\"b\"".into()).await.unwrap();
@@ -446,7 +448,7 @@ async fn parks_and_cancels_what_an_account_has_not_sent() {
 #[tokio::test]
 async fn a_tailer_never_skips_an_event_that_commits_late() {
     each_database(MIGRATIONS, |db| async move {
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         store.deliver(vec![a_delivery(1, 1, now()), a_delivery(2, 1, now())], &policy()).await.unwrap();
         let sqlite = store.db.is_sqlite();
         let (begun, committed) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
@@ -454,7 +456,7 @@ async fn a_tailer_never_skips_an_event_that_commits_late() {
             let Db::Postgres(pool) = &store.db else { return };
             let mut transaction = pool.begin().await.unwrap();
             let tx = &mut *transaction;
-            events::insert!(tx, sqlite, Uuid::from_u128(1)).unwrap();
+            events::insert!(tx, sqlite, Uuid::from_u128(1), events::Step::moved("test")).unwrap();
             begun.notify_one();
             committed.notified().await;
             transaction.commit().await.unwrap();
@@ -464,7 +466,7 @@ async fn a_tailer_never_skips_an_event_that_commits_late() {
                 begun.notified().await;
             }
             let done: Result<(), Error> = write!(store.db, tx => {
-                events::insert!(tx, sqlite, Uuid::from_u128(2))?;
+                events::insert!(tx, sqlite, Uuid::from_u128(2), events::Step::moved("test"))?;
                 Ok(())
             });
             done.unwrap();

@@ -221,6 +221,7 @@ impl Mesh {
             due_time: Some(time::to_proto(SystemClock.now_ms() + due_in)),
             max_lateness: Some(time::duration_to_proto(600_000)),
             content: Some(proto::Content { text: text.to_owned(), media: vec![], settings: None }),
+            thread: None,
         }
     }
 

@@ -147,7 +147,8 @@ impl State {
                 && is_moved
             {
                 let (network, state) = (item.stored.network.clone(), item.decision.state.as_str());
-                ::metrics::counter!(crate::metrics::ENDED, "network" => network, "state" => state).increment(1);
+                ::metrics::counter!(crate::metrics::ENDED, "network" => network, "state" => state)
+                    .increment(1);
             }
             self.may_have_more |= self.line.stored(id, is_moved);
         }

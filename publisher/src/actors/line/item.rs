@@ -171,13 +171,7 @@ impl Item {
     }
 
     /// Its reversible steps ended; whatever was ready is stored as prepared already.
-    pub fn prepared(
-        &mut self,
-        result: Result<Ready, Fault>,
-        policy: &Policy,
-        now: i64,
-        jitter: f64,
-    ) -> Turn {
+    pub fn prepared(&mut self, result: Result<Ready, Fault>, policy: &Policy, now: i64, jitter: f64) -> Turn {
         self.busy = Busy::No;
         let is_unknown = self.decision.state == State::Unknown;
         match result {
@@ -288,14 +282,18 @@ impl Item {
 
 impl Line {
     /// A step of it was stored, unless the row had moved on (`is_moved` is false): then the database knows more than
-    /// memory, and the delivery is forgotten here. Answers whether that is so.
+    /// memory, and the delivery is forgotten here. Answers whether the line is to be read again.
     pub fn stored(&mut self, id: Uuid, is_moved: bool) -> bool {
         let Some(item) = self.get_mut(id) else { return false };
         item.busy = Busy::No;
+        let mut has_moved = !is_moved;
         if !is_moved || !item.is_in_line() {
+            // The next part of its thread waits for what the database says of this one.
+            let next = (item.decision.due_at, item.stored.thread_id, item.stored.position + 1);
+            has_moved |= self.items.contains_key(&next);
             self.remove(id);
         }
-        !is_moved
+        has_moved
     }
 
     /// A delivery was not armed. Answers whether the database knows more than memory.

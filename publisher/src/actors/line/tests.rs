@@ -46,6 +46,12 @@ fn an_item(n: u128, state: State, due_at: i64) -> Item {
         refusal_code: None,
         refusal_message: None,
         processing_handle: None,
+        thread_id: id(n),
+        previous_id: None,
+        position: 0,
+        previous_state: None,
+        previous_native_id: None,
+        root_native_id: None,
     };
     let work = Work {
         target_id: id(n),
@@ -57,6 +63,7 @@ fn an_item(n: u128, state: State, due_at: i64) -> Item {
         key: String::new(),
         content: Content::default(),
         plan: Value::Null,
+        reply: None,
     };
     Item::new(stored, decision, Arc::new(work), DeliveryClass::IdempotencyKey)
 }

@@ -47,7 +47,7 @@ impl Mesh {
         let bench = Bench::new().await;
         let fake = FakeClock::at(NOW);
         let clock: Arc<dyn Clock> = Arc::new(fake.clone());
-        let store = Store::new(db);
+        let store = Store::new(db, "test");
         let (networks, connectors) = networks::all(&bench.http, &clock);
         let told = Arc::<Mutex<Vec<Uuid>>>::default();
         let ear = told.clone();

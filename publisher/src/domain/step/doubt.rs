@@ -31,9 +31,24 @@ impl Run<'_> {
         self.effects.push(Effect::Report(Some(Problem::new("ANSWER_LOST", evidence))));
     }
 
+    /// Nothing here says that it was sent, and nothing here can be believed. The forgotten request may have left as
+    /// early as its due time, and may still be under way.
+    pub(super) fn doubt_unsent(&mut self) {
+        let quiet_at = self.now + self.policy.send_timeout + self.policy.quiesce;
+        self.after.state = State::Unknown;
+        self.after.doubt_since = Some(self.now);
+        self.after.first_armed_at = Some(self.after.due_at.min(self.now));
+        self.after.quiet_at = Some(quiet_at);
+        self.after.tries = 0;
+        self.after.absent_reads = 0;
+        self.after.absent_since = None;
+        self.after.next_at = Some(self.now.max(self.after.due_at));
+        self.effects.push(Effect::Report(Some(Problem::new("RECORDS_LOST", super::RECORDS_LOST))));
+    }
+
     /// Whether sending again cannot make a second post.
     pub(super) fn may_resend(&self) -> bool {
-        let in_time = !self.is_late() && self.after.refusal.is_none();
+        let in_time = self.now >= self.after.due_at && !self.is_late() && self.after.refusal.is_none();
         match self.class {
             DeliveryClass::NaturalKey => in_time,
             DeliveryClass::Handle => in_time && self.is_quiet(),
@@ -76,6 +91,7 @@ impl Run<'_> {
     }
 
     pub(super) fn looked(&mut self, found: Found) {
+        self.note(&found);
         match found {
             Found::Live { native_id, url, evidence } => self.publish(native_id, url, Some(evidence)),
             // The key protects the repetition; it needs no read.
@@ -133,7 +149,16 @@ impl Run<'_> {
         }
     }
 
+    fn note(&mut self, found: &Found) {
+        match found {
+            Found::Live { .. } => {}
+            Found::Absent => self.effects.push(Effect::Note("it was not there".to_owned())),
+            Found::Unsure { why } => self.effects.push(Effect::Note(why.clone())),
+        }
+    }
+
     pub(super) fn looked_late(&mut self, found: Found) {
+        self.note(&found);
         if let Found::Live { native_id, url, evidence } = found {
             self.publish(native_id, url, Some(evidence));
         } else {
@@ -146,6 +171,11 @@ impl Run<'_> {
     pub(super) fn polled(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Accepted { native_id, url } => self.publish(native_id, url, None),
+            // It says nothing about an attempt that was in doubt before this one.
+            Outcome::Rejected { code, message } if self.after.quiet_at.is_some() => {
+                self.after.refusal = Some(Problem { code, message });
+                self.still_unknown(None);
+            }
             Outcome::Rejected { code, message } => self.end(State::Failed, Some(Problem { code, message })),
             other => {
                 let hint = match &other {

@@ -33,8 +33,11 @@ fn at(state: State) -> Delivery {
     delivery
 }
 
+/// A step, without what it notes for the timeline.
 fn go(delivery: &Delivery, event: Event, class: DeliveryClass, now: i64) -> (Delivery, Vec<Effect>) {
-    step(delivery, event, class, &policy(), now, 0.0).unwrap()
+    let (after, mut effects) = step(delivery, event, class, &policy(), now, 0.0).unwrap();
+    effects.retain(|effect| !matches!(effect, Effect::Note(_)));
+    (after, effects)
 }
 
 fn live() -> Found {
@@ -90,6 +93,10 @@ fn every_event() -> Vec<Event> {
         Event::Looked(Found::Absent),
         Event::Looked(Found::Unsure { why: "timeout".into() }),
         Event::Recall,
+        Event::Orphaned,
+        Event::Doubted,
+        Event::Confirmed(Verdict::Dropped),
+        Event::Confirmed(Verdict::Live { native_id: "1".into(), url: "https://x.example/1".into() }),
         Event::Disconnected { message: "connect".into() },
         Event::Reconnected,
     ];
@@ -284,6 +291,47 @@ fn parked_deliveries_come_back_or_are_missed() {
 }
 
 #[test]
+fn an_orphaned_part_of_a_thread_fails_and_what_was_sent_is_no_orphan() {
+    let (after, effects) = go(&at(State::HandedOver), Event::Orphaned, NaturalKey, DUE);
+    assert_eq!(after.state, State::Failed);
+    assert!(matches!(&effects[0], Effect::Report(Some(problem)) if problem.code == "THREAD_BROKEN"));
+    for sent in [State::Sending, State::Unknown, State::Published, State::NeedsConfirmation] {
+        assert!(step(&at(sent), Event::Orphaned, NaturalKey, &policy(), DUE, 0.0).is_err(), "{sent}");
+    }
+}
+
+#[test]
+fn a_user_settles_only_what_is_in_question() {
+    let live =
+        || Event::Confirmed(Verdict::Live { native_id: String::new(), url: "https://x.example/1".into() });
+    let asked = at(State::NeedsConfirmation);
+    let (after, effects) = go(&asked, live(), Nothing, DUE + 1);
+    assert_eq!((after.state, after.next_at), (State::Published, None));
+    assert!(
+        matches!(&effects[0], Effect::Record { url, evidence: Some(_), .. } if url == "https://x.example/1")
+    );
+    assert_eq!(go(&asked, Event::Confirmed(Verdict::Dropped), Nothing, DUE + 1).0.state, State::Dropped);
+    for state in [State::Unknown, State::Published, State::Dropped, State::Failed] {
+        assert!(step(&at(state), live(), Nothing, &policy(), DUE, 0.0).is_err(), "{state}");
+    }
+}
+
+#[test]
+fn lost_records_put_what_is_unsent_in_doubt_from_its_due_time_on() {
+    let (doubted, _) = go(&at(State::Prepared), Event::Doubted, IdempotencyKey, DUE + 600_000);
+    assert_eq!((doubted.state, doubted.is_open), (State::Unknown, false));
+    assert_eq!(doubted.first_armed_at, Some(DUE), "its key may be that old");
+    assert_eq!(doubted.quiet_at, Some(DUE + 720_000), "its request may still be under way");
+    assert_eq!(go(&doubted, Event::Tick, IdempotencyKey, DUE + 600_000).1, [Effect::Look]);
+    assert_eq!(go(&doubted, Event::Tick, NaturalKey, DUE + 600_000).1, [Effect::Resend]);
+    assert_eq!(go(&doubted, Event::Tick, Nothing, DUE + 720_000).0.state, State::NeedsConfirmation);
+    let past_its_window = DUE + 50 * 60_000 + 1;
+    let (late, _) = go(&at(State::HandedOver), Event::Doubted, IdempotencyKey, past_its_window);
+    let arm = Event::Arm { send_deadline: past_its_window + 200_000 };
+    assert!(step(&late, arm, IdempotencyKey, &policy(), past_its_window + 120_000, 0.0).is_err());
+}
+
+#[test]
 fn every_unfinished_state_has_a_deadline_and_finals_have_none() {
     for class in [NaturalKey, Handle, IdempotencyKey, ReadBack, Nothing] {
         for state in State::ALL {
@@ -355,6 +403,7 @@ proptest! {
             {
                 may_be_visible = true;
             }
+            may_be_visible |= event == Event::Doubted;
             if may_be_visible && matches!(after.state, State::Failed | State::Missed) {
                 prop_assert!(matches!(event, Event::Looked(Found::Absent)));
                 prop_assert!(now >= before.quiet_at.unwrap());

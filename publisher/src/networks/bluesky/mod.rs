@@ -45,7 +45,7 @@ const FACTS: Facts = Facts {
     capabilities: Capabilities {
         text_only: true,
         alt_text: true,
-        threads: false,
+        threads: true,
         metrics: true,
         delete: true,
     },
@@ -93,11 +93,7 @@ impl Bluesky {
         if !response.status().is_success() {
             return Err(self.fault(&response));
         }
-        json(&response).ok_or_else(|| Fault::Transient {
-            code: "SERVER_ERROR".into(),
-            message: "The server's answer could not be read.".into(),
-            retry_after: None,
-        })
+        json(&response).ok_or_else(unreadable)
     }
 
     fn fault(&self, response: &Response<Bytes>) -> Fault {
@@ -105,6 +101,11 @@ impl Bluesky {
         let code = body.get("error").and_then(Value::as_str);
         wire::refused_read(errors::RULES, response.status(), response.headers(), code, self.clock.now_ms())
     }
+}
+
+fn unreadable() -> Fault {
+    let message = "The server's answer could not be read.".into();
+    Fault::Transient { code: "SERVER_ERROR".into(), message, retry_after: None }
 }
 
 fn metrics(uri: &str, post: Option<&Value>) -> PostMetrics {
@@ -143,6 +144,7 @@ impl Network for Bluesky {
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<Ready, Fault> {
+        self.reply_step(session, work, handles).await?;
         self.mentions_step(session, work, handles).await?;
         for i in 0..work.content.media.len() {
             self.upload_step(session, work, i, media, handles).await?;
@@ -167,12 +169,7 @@ impl Network for Bluesky {
         handles: &HandleMap,
         _attempt: &AttemptFacts,
     ) -> Found {
-        let rkey = text_of(&work.plan, "rkey");
-        let query =
-            [("repo", session.native_id.as_str()), ("collection", record::COLLECTION), ("rkey", rkey)];
-        let call = Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
-            .bearer(session.access_token.expose());
-        match call.ask(&self.http).await {
+        match publish::read(session, record::COLLECTION, text_of(&work.plan, "rkey")).ask(&self.http).await {
             Ok(response) => publish::found(&response, session, work, handles),
             Err(error) => Found::Unsure { why: error.to_string() },
         }
@@ -192,10 +189,7 @@ impl Network for Bluesky {
     }
 
     async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
-        let (collection, rkey) = record::key_of(native_id).ok_or_else(|| Fault::Rejected {
-            code: "UNKNOWN_POST".into(),
-            message: "This is not the address of a post.".into(),
-        })?;
+        let (collection, rkey) = publish::key_of(native_id)?;
         let body = object!({ "repo": session.native_id, "collection": collection, "rkey": rkey });
         let call = Call::post(&session.server, "/xrpc/com.atproto.repo.deleteRecord");
         self.ask(call.bearer(session.access_token.expose()).json(&body)).await.map(|_| ())

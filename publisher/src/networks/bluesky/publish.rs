@@ -9,11 +9,12 @@ use serde_json::{Value, json as object};
 use uuid::Uuid;
 
 use super::{
+    super::thread,
     Answer, Bluesky, Call, Fault, Found, HandleMap, Handles, Limits, MediaSource, Session, Work, errors,
     facets::{Dids, mentioned},
     json,
     record::{self, MENTIONS, blob_step},
-    text_of, wire,
+    text_of, unreadable, wire,
 };
 use crate::{
     domain::outcome::Outcome,
@@ -28,6 +29,47 @@ const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20
 const SAFE_BYTES: i64 = 1_000_000;
 
 impl Bluesky {
+    /// Finds the versions of the posts that this part of a thread replies to, unless that is done.
+    pub(super) async fn reply_step(
+        &self,
+        session: &Session,
+        work: &Work,
+        handles: &mut dyn Handles,
+    ) -> Result<(), Fault> {
+        let Some(reply) = &work.reply else { return Ok(()) };
+        if handles.stored().contains_key(thread::REPLY) {
+            return Ok(());
+        }
+        let Some(parent) = self.stored(session, &reply.parent_native_id).await? else {
+            return Err(thread::missing(handles, self.clock.now_ms()).await);
+        };
+        let root_of_parent = parent.pointer("/value/reply/root");
+        let root = if reply.root_native_id == reply.parent_native_id {
+            Some(strong(&parent))
+        } else if let Some(root) = root_of_parent.filter(|root| text_of(root, "uri") == reply.root_native_id)
+        {
+            Some(strong(root))
+        } else {
+            self.stored(session, &reply.root_native_id).await?.as_ref().map(strong)
+        };
+        let Some(root) = root else { return Err(thread::missing(handles, self.clock.now_ms()).await) };
+        handles.save(thread::REPLY, object!({ "root": root, "parent": strong(&parent) })).await
+    }
+
+    /// A post of the account as its server holds it: `uri`, `cid` and `value`; `None` when it is not there.
+    async fn stored(&self, session: &Session, uri: &str) -> Result<Option<Value>, Fault> {
+        let (collection, rkey) = key_of(uri)?;
+        let response =
+            read(session, collection, rkey).ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let body = json(&response).unwrap_or_default();
+        match (response.status().as_u16(), text_of(&body, "error")) {
+            (200, _) if text_of(&body, "uri") == uri && !text_of(&body, "cid").is_empty() => Ok(Some(body)),
+            (200, _) => Err(unreadable()),
+            (400, "RecordNotFound") => Ok(None),
+            _ => Err(self.fault(&response)),
+        }
+    }
+
     /// Finds the accounts mentioned in the text, unless that is done.
     pub(super) async fn mentions_step(
         &self,
@@ -100,6 +142,26 @@ impl Bluesky {
             retry_after: None,
         })
     }
+}
+
+/// A record of the account, from its own server.
+pub(super) fn read(session: &Session, collection: &str, rkey: &str) -> Call {
+    let query = [("repo", session.native_id.as_str()), ("collection", collection), ("rkey", rkey)];
+    Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
+        .bearer(session.access_token.expose())
+}
+
+/// Collection and key of a post.
+pub(super) fn key_of(uri: &str) -> Result<(&str, &str), Fault> {
+    record::key_of(uri).ok_or_else(|| Fault::Rejected {
+        code: "UNKNOWN_POST".into(),
+        message: "This is not the address of a post.".into(),
+    })
+}
+
+/// The reference to one version of a record.
+fn strong(holder: &Value) -> Value {
+    object!({ "uri": text_of(holder, "uri"), "cid": text_of(holder, "cid") })
 }
 
 /// A still small enough for every server and app; what cannot be made smaller may be as large as the lexicon says.
@@ -207,6 +269,7 @@ mod tests {
             key: "K".into(),
             content,
             plan,
+            reply: None,
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{HandleMap, text, validate::Check},
+    super::{HandleMap, text, thread, validate::Check},
     Content, Limits, Violation, Work,
     facets::{Dids, facets},
     text_of,
@@ -64,6 +64,9 @@ pub(super) fn record(work: &Work, handles: &HandleMap) -> Value {
     let mut record =
         json!({ "$type": COLLECTION, "text": text, "createdAt": text_of(&work.plan, "created_at") });
     let fields = record.as_object_mut().expect("the literal above is an object");
+    if let Some(reply) = work.reply.as_ref().and_then(|_| handles.get(thread::REPLY)) {
+        fields.insert("reply".into(), reply.clone());
+    }
     let facets = facets(text, &dids);
     if !facets.is_empty() {
         fields.insert("facets".into(), json!(facets));
@@ -188,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::content::Media;
+    use crate::domain::{content::Media, delivery::Reply};
 
     fn work(text: &str) -> Work {
         let id = uuid::Uuid::nil();
@@ -202,6 +205,7 @@ mod tests {
             key: "KEY".into(),
             content: Content { text: text.into(), ..Content::default() },
             plan: Value::Null,
+            reply: None,
         };
         work.plan = plan(&work);
         work
@@ -267,6 +271,13 @@ mod tests {
                 "labels": { "$type": "com.atproto.label.defs#selfLabels", "values": [{ "val": "nudity" }] },
             })
         );
+        let reply =
+            json!({ "root": { "uri": "at://r", "cid": "b1" }, "parent": { "uri": "at://p", "cid": "b2" } });
+        let mut replied = handles.clone();
+        replied.insert(thread::REPLY.into(), reply.clone());
+        assert_eq!(record(&work, &replied), record(&work, &handles), "a post of its own replies to nothing");
+        let ids = Reply { parent_native_id: "at://p".into(), root_native_id: "at://r".into() };
+        assert_eq!(record(&Work { reply: Some(ids), ..work.clone() }, &replied)["reply"], reply);
         let body = put_body("did:plc:me", &work, &handles);
         assert_eq!(body, put_body("did:plc:me", &work, &handles));
         assert!(body.contains(r#""swapRecord":null"#));

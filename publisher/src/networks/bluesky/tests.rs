@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::outcome::Outcome,
+    domain::{delivery::Reply, outcome::Outcome},
     networks::connect::{Connect, ConnectFault},
     testing::{Bench, Kept, PNG, TIME, attempt, media_source, session, work},
 };
@@ -112,6 +112,83 @@ async fn another_record_under_the_key_is_neither_replaced_nor_taken_for_ours() {
     let found = bluesky.reconcile(&session, &other, &HandleMap::new(), &attempt()).await;
     assert!(matches!(found, Found::Unsure { .. }), "{found:?}");
     assert_eq!(bench.ledger().await.len(), 1);
+}
+
+fn part(bluesky: &Bluesky, text: &str, root: &str, parent: &str) -> Work {
+    let reply = Reply { parent_native_id: parent.to_owned(), root_native_id: root.to_owned() };
+    Work { reply: Some(reply), ..work(bluesky, text, 0) }
+}
+
+#[tokio::test]
+async fn a_thread_names_the_versions_it_replies_to() {
+    let bench = Bench::new().await;
+    let (bluesky, session) = connected(&bench).await;
+    let send = async |work: &Work, kept: &mut Kept| {
+        let request = ready(&bluesky, &session, work, kept).await;
+        native_id(&bluesky.send(Armed::for_tests(false, TIME), &session, work, &request).await).to_owned()
+    };
+    let root = send(&work(&bluesky, "1/4", 0), &mut Kept::default()).await;
+    let second = part(&bluesky, "2/4", &root, &root);
+    let mut kept = Kept::default();
+    let request = ready(&bluesky, &session, &second, &mut kept).await;
+    let reply = kept.handles["reply"].clone();
+    assert_eq!((&reply["root"], &reply["root"]["uri"]), (&reply["parent"], &json!(root)));
+    let reads = bench.requests("read").await.len();
+    let again = ready(&bluesky, &session, &second, &mut kept).await;
+    assert_eq!((&again, bench.requests("read").await.len()), (&request, reads), "no call once it is known");
+    bench.fault("bluesky", "publish", json!({ "kind": "accept_then_reset" })).await;
+    let lost = bluesky.send(Armed::for_tests(false, TIME), &session, &second, &request).await;
+    assert!(matches!(lost.outcome, Outcome::Ambiguous { .. }), "{lost:?}");
+    let found = bluesky.reconcile(&session, &second, &kept.handles, &attempt()).await;
+    let Found::Live { native_id: middle, .. } = found else { panic!("{found:?}") };
+    let mut other = kept.handles.clone();
+    other.insert(
+        "reply".into(),
+        json!({ "root": reply["root"], "parent": { "uri": root, "cid": "another" } }),
+    );
+    let strange = bluesky.reconcile(&session, &second, &other, &attempt()).await;
+    assert!(matches!(strange, Found::Unsure { .. }), "it replies to another version: {strange:?}");
+
+    let mut kept = Kept::default();
+    let third = send(&part(&bluesky, "3/4", &root, &middle), &mut kept).await;
+    let reply = kept.handles["reply"].clone();
+    assert_eq!((&reply["root"]["uri"], &reply["parent"]["uri"]), (&json!(root), &json!(middle)));
+    bluesky.delete(&session, &root).await.unwrap();
+    let mut kept = Kept::default();
+    send(&part(&bluesky, "4/4", &root, &third), &mut kept).await;
+    assert_eq!(kept.handles["reply"]["root"], reply["root"], "the parent still names a root that is gone");
+    let parents: Vec<_> = bench.ledger().await.into_iter().map(|line| line["in_reply_to"].clone()).collect();
+    assert_eq!(parents, [json!(null), json!(root), json!(middle), json!(third)]);
+    let shown = bluesky.metrics(&session, &[middle]).await.unwrap();
+    assert_eq!(shown[0].replies, 1);
+}
+
+#[tokio::test]
+async fn a_parent_that_is_late_is_waited_for_and_one_that_is_gone_is_not() {
+    let bench = Bench::new().await;
+    let (bluesky, session) = connected(&bench).await;
+    let first = work(&bluesky, "first", 0);
+    let request = ready(&bluesky, &session, &first, &mut Kept::default()).await;
+    let root =
+        native_id(&bluesky.send(Armed::for_tests(false, TIME), &session, &first, &request).await).to_owned();
+    let second = part(&bluesky, "second", &root, &root);
+    bench.fault("bluesky", "read", json!({ "kind": "stale_read", "ms": 30_000 })).await;
+    let mut kept = Kept::default();
+    let late = bluesky.prepare(&session, &second, &media_source(), &mut kept).await.unwrap_err();
+    assert!(matches!(&late, Fault::Transient { code, .. } if code == "PARENT_NOT_SEEN"), "{late:?}");
+    ready(&bluesky, &session, &second, &mut kept).await;
+
+    bluesky.delete(&session, &root).await.unwrap();
+    let mut kept = Kept::default();
+    bluesky.prepare(&session, &second, &media_source(), &mut kept).await.unwrap_err();
+    let since = kept.handles["reply.missing_since"].as_i64().unwrap();
+    kept.handles.insert("reply.missing_since".into(), json!(since - 60_000));
+    let gone = bluesky.prepare(&session, &second, &media_source(), &mut kept).await.unwrap_err();
+    assert!(matches!(&gone, Fault::Rejected { code, .. } if code == "PARENT_GONE"), "{gone:?}");
+    let nonsense = part(&bluesky, "x", "103", "103");
+    let refused =
+        bluesky.prepare(&session, &nonsense, &media_source(), &mut Kept::default()).await.unwrap_err();
+    assert!(matches!(&refused, Fault::Rejected { code, .. } if code == "UNKNOWN_POST"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 //! mastodon/mastodon, which the API answers untranslated. Whatever is not here proves nothing; 5xx never does, even
 //! where the server calls it temporary, because the post may have been stored before.
 
-use super::super::wire::{Proof, Rule, rule};
+use super::super::{
+    thread,
+    wire::{Proof, Rule, rule},
+};
 
 const SIGN_IN: Proof = Proof::Reconnect("The server took the authorization back. Connect the account again.");
 
@@ -87,6 +90,8 @@ pub(super) const RULES: &[Rule] = &[
         "Cannot attach a video to a post that already contains images",
         Proof::Rejected("MIXED_MEDIA", "The server accepts either pictures or one video in a post."),
     ),
+    // app/controllers/api/v1/statuses_controller.rb: set_thread, before the action.
+    rule(404, "The post you are trying to reply to", Proof::Rejected(thread::GONE.0, thread::GONE.1)),
     // config/initializers/rack_attack.rb and the rate limits of the models.
     rule(429, "Too many requests", Proof::Transient("RATE_LIMITED", "The server asks to wait.")),
 ];

@@ -45,7 +45,7 @@ const FACTS: Facts = Facts {
     capabilities: Capabilities {
         text_only: true,
         alt_text: true,
-        threads: false,
+        threads: true,
         metrics: true,
         delete: true,
     },
@@ -123,11 +123,12 @@ impl Network for Mastodon {
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<Ready, Fault> {
+        self.parent_step(session, work, handles).await?;
         let mut ids = Vec::with_capacity(work.content.media.len());
         for (i, item) in work.content.media.iter().enumerate() {
             ids.push(self.upload_step(session, work, item, i, media, handles).await?);
         }
-        Ok(Ready::new(publish::body(&work.content, &ids)))
+        Ok(Ready::new(publish::body(work, &ids)))
     }
 
     async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {

@@ -9,7 +9,7 @@ use serde_json::json as object;
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{text, validate::Check},
+    super::{text, thread, validate::Check},
     Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Session, Violation, Work, errors,
     json, read, text_of, wire,
 };
@@ -50,10 +50,13 @@ pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
 }
 
 /// The body of the post; the same bytes for the same work and handles.
-pub(super) fn body(content: &Content, media_ids: &[String]) -> Bytes {
-    let settings = settings(content);
-    let mut body = object!({ "status": content.text.trim() });
+pub(super) fn body(work: &Work, media_ids: &[String]) -> Bytes {
+    let settings = settings(&work.content);
+    let mut body = object!({ "status": work.content.text.trim() });
     let fields = body.as_object_mut().expect("the literal above is an object");
+    if let Some(reply) = &work.reply {
+        fields.insert("in_reply_to_id".into(), object!(reply.parent_native_id));
+    }
     if !media_ids.is_empty() {
         fields.insert("media_ids".into(), object!(media_ids));
     }
@@ -109,6 +112,24 @@ pub(super) fn answer(response: &Response<Bytes>, media: usize, resend: bool, now
 }
 
 impl Mastodon {
+    /// Looks for the part of the thread before this one, unless that is done: some relatives of Mastodon post a reply
+    /// to nothing as a post of its own.
+    pub(super) async fn parent_step(
+        &self,
+        session: &Session,
+        work: &Work,
+        handles: &mut dyn Handles,
+    ) -> Result<(), Fault> {
+        let Some(reply) = &work.reply else { return Ok(()) };
+        if handles.stored().contains_key(thread::REPLY) {
+            return Ok(());
+        }
+        if !self.counts(session, &reply.parent_native_id).await?.found {
+            return Err(thread::missing(handles, self.clock.now_ms()).await);
+        }
+        handles.save(thread::REPLY, object!({ "parent": reply.parent_native_id })).await
+    }
+
     /// Uploads one picture unless that is done, and waits until the server has processed it.
     pub(super) async fn upload_step(
         &self,
@@ -235,6 +256,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::domain::delivery::Reply;
 
     fn content(text: &str) -> Content {
         Content { text: text.into(), ..Content::default() }
@@ -248,6 +270,22 @@ mod tests {
         answer(&response(status, &object!({ "error": error })), 2, resend, 0).outcome
     }
 
+    fn work(content: &Content) -> Work {
+        let id = uuid::Uuid::nil();
+        Work {
+            target_id: id,
+            post_id: id,
+            workspace_id: id,
+            account_id: id,
+            revision: 1,
+            due_at: 0,
+            key: "K".into(),
+            content: content.clone(),
+            plan: Value::Null,
+            reply: None,
+        }
+    }
+
     #[test]
     fn builds_the_same_bytes_for_the_same_work() {
         let mut content = content("hello \n");
@@ -257,13 +295,16 @@ mod tests {
             sensitive: false,
             language: "de".into(),
         });
-        let built = body(&content, &["9".into(), "10".into()]);
+        let built = body(&work(&content), &["9".into(), "10".into()]);
         assert_eq!(
             built,
             r#"{"language":"de","media_ids":["9","10"],"sensitive":true,"spoiler_text":"careful","status":"hello","visibility":"unlisted"}"#
         );
-        assert_eq!(built, body(&content, &["9".into(), "10".into()]));
-        assert_eq!(body(&self::content("hi"), &[]), r#"{"status":"hi"}"#);
+        assert_eq!(built, body(&work(&content), &["9".into(), "10".into()]));
+        let mut part = work(&self::content("hi"));
+        assert_eq!(body(&part, &[]), r#"{"status":"hi"}"#);
+        part.reply = Some(Reply { parent_native_id: "8".into(), root_native_id: "7".into() });
+        assert_eq!(body(&part, &[]), r#"{"in_reply_to_id":"8","status":"hi"}"#);
     }
 
     #[test]
@@ -290,6 +331,8 @@ mod tests {
         assert!(
             matches!(outcome(422, "Validation failed: Text character limit of 500 exceeded", false), Outcome::Rejected { code, .. } if code == "TEXT_TOO_LONG")
         );
+        let gone = "The post you are trying to reply to does not appear to exist.";
+        assert!(matches!(outcome(404, gone, false), Outcome::Rejected { code, .. } if code == "PARENT_GONE"));
         assert!(matches!(outcome(401, "The access token was revoked", false), Outcome::Reconnect { .. }));
         assert!(matches!(outcome(429, "Too many requests", false), Outcome::Transient { .. }));
         for (status, text) in [

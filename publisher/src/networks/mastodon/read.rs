@@ -7,6 +7,7 @@ use super::{
     super::text::shorten_mentions, AttemptFacts, Call, Fault, Mastodon, PostMetrics, Session, Work, json,
     publish::settings, text_of,
 };
+use crate::domain::delivery::Reply;
 
 /// Posts asked for at once; the server's own maximum.
 const PAGE: usize = 40;
@@ -27,6 +28,7 @@ pub(super) struct Seen {
     text: String,
     spoiler: String,
     media: usize,
+    in_reply_to: Option<String>,
 }
 
 impl Seen {
@@ -41,6 +43,7 @@ impl Seen {
             text: plain_text(text_of(status, "content")),
             spoiler: text_of(status, "spoiler_text").to_owned(),
             media: status.get("media_attachments").and_then(Value::as_array).map_or(0, Vec::len),
+            in_reply_to: status.get("in_reply_to_id").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }
@@ -59,6 +62,9 @@ fn fit(work: &Work, seen: &Seen) -> Fit {
     if seen.media != work.content.media.len() || squeeze(&seen.spoiler) != squeeze(&settings.spoiler_text) {
         return Fit::No;
     }
+    if !continues(work.reply.as_ref(), seen) {
+        return Fit::No;
+    }
     // A mention loses its domain where the server knows the account, and keeps it where it does not.
     let (shown, written) = (shorten_mentions(&seen.text), shorten_mentions(&work.content.text));
     if squeeze(&shown) == squeeze(&written) {
@@ -66,6 +72,16 @@ fn fit(work: &Work, seen: &Seen) -> Fit {
     }
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     if letters(&shown) == letters(&written) { Fit::Perhaps } else { Fit::No }
+}
+
+/// Whether a post replies to what it should. Servers forget the parent of a reply when the parent is deleted, so a
+/// post without one may still be a part of a thread, other than the parts it continues.
+fn continues(reply: Option<&Reply>, seen: &Seen) -> bool {
+    match (reply, &seen.in_reply_to) {
+        (None, parent) => parent.is_none(),
+        (Some(reply), Some(parent)) => *parent == reply.parent_native_id,
+        (Some(reply), None) => ![&reply.parent_native_id, &reply.root_native_id].contains(&&seen.id),
+    }
 }
 
 impl Mastodon {
@@ -246,6 +262,7 @@ mod tests {
             key: "K".into(),
             content,
             plan: Value::Null,
+            reply: None,
         }
     }
 
@@ -268,6 +285,23 @@ mod tests {
             fit(&work("**bold** move", 0), &seen("<p><strong>bold</strong> move</p>", 0)),
             Fit::Perhaps
         );
+    }
+
+    #[test]
+    fn a_part_of_a_thread_is_known_by_what_it_replies_to() {
+        let replies_to = |parent: Option<&str>| {
+            let in_reply_to = parent.map(str::to_owned);
+            Seen { in_reply_to, ..seen("<p>more</p>", 0) }
+        };
+        let alone = work("more", 0);
+        let reply = Reply { parent_native_id: "8".into(), root_native_id: "7".into() };
+        let part = Work { reply: Some(reply), ..alone.clone() };
+        assert_eq!(fit(&part, &replies_to(Some("8"))), Fit::Yes);
+        assert_eq!(fit(&part, &replies_to(Some("7"))), Fit::No);
+        assert_eq!(fit(&part, &replies_to(None)), Fit::Yes, "its parent may have been deleted since");
+        assert_eq!(fit(&part, &Seen { id: "8".into(), ..replies_to(None) }), Fit::No, "it is the parent");
+        assert_eq!(fit(&alone, &replies_to(Some("8"))), Fit::No);
+        assert_eq!(fit(&alone, &replies_to(None)), Fit::Yes);
     }
 
     #[test]

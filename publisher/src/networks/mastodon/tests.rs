@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::outcome::Outcome,
+    domain::{delivery::Reply, outcome::Outcome},
     networks::connect::{Begin, Connect, ConnectFault, Finish},
     testing::{Bench, Kept, PNG, TIME, attempt, media_source, session, work},
 };
@@ -132,6 +132,71 @@ async fn two_posts_that_match_are_not_guessed_between() {
     let third = work(&mastodon, "the same words", 0);
     let found = mastodon.reconcile(&session, &third, &HandleMap::new(), &attempt()).await;
     assert!(matches!(found, Found::Unsure { .. }), "{found:?}");
+}
+
+fn part(mastodon: &Mastodon, text: &str, root: &str, parent: &str) -> Work {
+    let reply = Reply { parent_native_id: parent.to_owned(), root_native_id: root.to_owned() };
+    Work { reply: Some(reply), ..work(mastodon, text, 0) }
+}
+
+#[tokio::test]
+async fn a_thread_is_a_chain_of_replies_that_are_found_again() {
+    let bench = Bench::new().await;
+    let (mastodon, session) = connected(&bench).await;
+    let first = work(&mastodon, "the same words", 0);
+    let ready_first = ready(&mastodon, &session, &first).await;
+    let sent = mastodon.send(Armed::for_tests(false, TIME), &session, &first, &ready_first).await;
+    let root = native_id(&sent).to_owned();
+    let second = part(&mastodon, "the same words", &root, &root);
+    let mut kept = Kept::default();
+    let request = mastodon.prepare(&session, &second, &media_source(), &mut kept).await.unwrap();
+    assert_eq!(kept.handles["reply"], json!({ "parent": root }));
+    let reads = bench.requests("read").await.len();
+    let again = mastodon.prepare(&session, &second, &media_source(), &mut kept).await.unwrap();
+    assert_eq!((&again, bench.requests("read").await.len()), (&request, reads), "no call once it is known");
+    bench.fault("mastodon", "publish", json!({ "kind": "accept_then_reset" })).await;
+    let lost = mastodon.send(Armed::for_tests(false, TIME), &session, &second, &request).await;
+    assert!(matches!(lost.outcome, Outcome::Ambiguous { .. }), "{lost:?}");
+    let find =
+        async |work: &Work| match mastodon.reconcile(&session, work, &HandleMap::new(), &attempt()).await {
+            Found::Live { native_id, .. } => native_id,
+            other => panic!("{other:?}"),
+        };
+    let middle = find(&second).await;
+    assert_eq!(find(&first).await, root, "the reply with the same words is not taken for it");
+    let third = part(&mastodon, "the same words", &root, &middle);
+    assert_eq!(mastodon.reconcile(&session, &third, &HandleMap::new(), &attempt()).await, Found::Absent);
+    let ready_third = ready(&mastodon, &session, &third).await;
+    native_id(&mastodon.send(Armed::for_tests(false, TIME), &session, &third, &ready_third).await);
+    let parents: Vec<_> = bench.ledger().await.into_iter().map(|line| line["in_reply_to"].clone()).collect();
+    assert_eq!(parents, [json!(null), json!(root), json!(middle)]);
+}
+
+#[tokio::test]
+async fn a_parent_that_is_late_is_waited_for_and_one_that_is_gone_is_not() {
+    let bench = Bench::new().await;
+    let (mastodon, session) = connected(&bench).await;
+    let first = work(&mastodon, "first", 0);
+    let request = ready(&mastodon, &session, &first).await;
+    let root =
+        native_id(&mastodon.send(Armed::for_tests(false, TIME), &session, &first, &request).await).to_owned();
+    let second = part(&mastodon, "second", &root, &root);
+    bench.fault("mastodon", "read", json!({ "kind": "stale_read", "ms": 30_000 })).await;
+    let mut kept = Kept::default();
+    let late = mastodon.prepare(&session, &second, &media_source(), &mut kept).await.unwrap_err();
+    assert!(matches!(&late, Fault::Transient { code, .. } if code == "PARENT_NOT_SEEN"), "{late:?}");
+    let request = mastodon.prepare(&session, &second, &media_source(), &mut kept).await.unwrap();
+
+    mastodon.delete(&session, &root).await.unwrap();
+    let refused = mastodon.send(Armed::for_tests(false, TIME), &session, &second, &request).await.outcome;
+    assert!(matches!(&refused, Outcome::Rejected { code, .. } if code == "PARENT_GONE"), "{refused:?}");
+    let mut kept = Kept::default();
+    mastodon.prepare(&session, &second, &media_source(), &mut kept).await.unwrap_err();
+    let since = kept.handles["reply.missing_since"].as_i64().unwrap();
+    kept.handles.insert("reply.missing_since".into(), json!(since - 60_000));
+    let gone = mastodon.prepare(&session, &second, &media_source(), &mut kept).await.unwrap_err();
+    assert!(matches!(&gone, Fault::Rejected { code, .. } if code == "PARENT_GONE"), "{gone:?}");
+    assert_eq!(bench.ledger().await.len(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,167 @@
+//! What must be remembered about the database itself. A replica that was promoted, or a copy that was restored, has
+//! lost its latest commits: an attempt that was armed in them may have been sent, and no row says so.
+//!
+//! **Invariant.** PostgreSQL counts a timeline up at every promotion and every recovery from an archive. ARM compares it
+//! with the one remembered here, so after a failover nothing is armed before every delivery that may have been sent was
+//! put in doubt, in the transaction that remembers the new timeline. What is handed over later and was due in the
+//! doubtful time is put in doubt as it arrives.
+
+use postmesh_kit::{
+    faults::{self, Bug},
+    read, write,
+};
+
+use super::{Store, timed};
+use crate::{domain::policy::Policy, error::Error};
+
+/// Deliveries due this long before a failover may have been armed in commits that are lost, milliseconds.
+const BEFORE: i64 = 15 * 60_000;
+
+/// Event numbers left out after a restore: tailers may have seen higher ones than the restored copy remembers.
+const SKIPPED: i64 = 1_000_000;
+
+/// The timeline PostgreSQL writes now; `$1` of no statement.
+macro_rules! timeline {
+    () => {
+        "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+    };
+}
+pub(super) use timeline;
+
+/// Puts deliveries in doubt that are not sent as far as anybody knows, and whose due time lies between `$from` and
+/// `$until`; evaluates to their ids. The same step as `Event::Doubted`.
+macro_rules! doubt {
+    ($tx:ident, $sqlite:expr, $replica:expr, $policy:expr, $from:expr, $until:expr) => {{
+        let doubted: Vec<uuid::Uuid> = sqlx::query_scalar($crate::store::timed!(
+            $sqlite,
+            "update deliveries
+                set state = 'unknown', tries = 0, absent_reads = 0, absent_since = null,
+                    doubt_since = ",
+            ", first_armed_at = case when due_at < ",
+            " then due_at else ",
+            " end,
+                    quiet_at = $3 + ",
+            ", next_at = ",
+            ", updated_at = ",
+            ", problem_code = 'RECORDS_LOST',
+                    problem_message = $4
+              where state in ('handed_over', 'preparing', 'prepared', 'retry_wait', 'parked')
+                and due_at between $1 and $2
+          returning target_id"
+        ))
+        .bind($from)
+        .bind($until)
+        .bind($policy.send_timeout + $policy.quiesce)
+        .bind($crate::domain::step::RECORDS_LOST)
+        .fetch_all(&mut *$tx)
+        .await?;
+        for target_id in &doubted {
+            $crate::store::events::insert!(
+                $tx,
+                $sqlite,
+                *target_id,
+                $crate::store::events::Step::moved(&$replica)
+            )?;
+        }
+        doubted
+    }};
+}
+pub(super) use doubt;
+
+/// Remembers a value.
+macro_rules! remember {
+    ($tx:ident, $name:literal, $value:expr) => {
+        sqlx::query(
+            "insert into marks (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
+        )
+        .bind($name)
+        .bind($value)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+impl Store {
+    /// Whether this is still the database it was: the timeline that is remembered, and how far its log has come.
+    /// `None` with SQLite, which has neither.
+    pub(crate) async fn epoch(&self) -> Result<Option<(bool, i64)>, Error> {
+        let postmesh_kit::db::Db::Postgres(pool) = &self.db else { return Ok(None) };
+        Ok(Some(
+            sqlx::query_as(concat!(
+                "select coalesce((select value from marks where name = 'timeline') = ",
+                timeline!(),
+                ", false), (pg_current_wal_insert_lsn() - '0/0')::bigint"
+            ))
+            .fetch_one(pool)
+            .await?,
+        ))
+    }
+
+    /// Remembers the timeline, and puts in doubt whatever may have been sent by commits that another one lost; answers
+    /// how many. The first time there is nothing to doubt.
+    pub(crate) async fn begin_epoch(&self, is_behind: bool, policy: &Policy) -> Result<usize, Error> {
+        let postmesh_kit::db::Db::Postgres(pool) = &self.db else { return Ok(0) };
+        let (policy, replica) = (*policy, self.replica.to_string());
+        postmesh_kit::db::write_postgres(pool, |tx| {
+            Box::pin(async move {
+                let known: Option<String> =
+                    sqlx::query_scalar("select value from marks where name = 'timeline' for update")
+                        .fetch_optional(&mut *tx)
+                        .await?;
+                let (timeline, now): (String, i64) = sqlx::query_as(concat!(
+                    "select ",
+                    timeline!(),
+                    ", (extract(epoch from clock_timestamp()) * 1000)::bigint"
+                ))
+                .fetch_one(&mut *tx)
+                .await?;
+                let mut doubted = 0;
+                if known.as_ref().is_some_and(|known| is_behind || *known != timeline) {
+                    doubted = doubt!(tx, false, replica, policy, now - BEFORE, now).len();
+                    remember!(tx, "doubted_from", (now - BEFORE).to_string());
+                    remember!(tx, "doubted_until", now.to_string());
+                }
+                remember!(tx, "timeline", timeline);
+                Ok::<_, Error>(doubted)
+            })
+        })
+        .await
+    }
+
+    /// Notes that this is a copy as of `as_of` (Unix milliseconds), and puts in doubt whatever was due since then;
+    /// answers how many deliveries. Doing it again changes nothing more.
+    pub(crate) async fn restored(&self, as_of: i64, policy: &Policy) -> Result<usize, Error> {
+        if faults::bug(Bug::RestoreWithoutStamp) {
+            return Ok(0);
+        }
+        let (sqlite, replica, policy) = (self.db.is_sqlite(), self.replica.to_string(), *policy);
+        faults::at("restore.stamp.before").await?;
+        let doubted = write!(self.db, tx => {
+            let now: i64 = sqlx::query_scalar(timed!(sqlite, "select ", "")).fetch_one(&mut *tx).await?;
+            let doubted = doubt!(tx, sqlite, replica, policy, as_of, now);
+            remember!(tx, "restored_from", as_of.to_string());
+            remember!(tx, "doubted_from", as_of.to_string());
+            remember!(tx, "doubted_until", now.to_string());
+            if sqlite {
+                sqlx::query("update sqlite_sequence set seq = seq + $1 where name = 'events'")
+                    .bind(SKIPPED).execute(&mut *tx).await?;
+            } else {
+                sqlx::query("update event_cursor set last = last + $1").bind(SKIPPED).execute(&mut *tx).await?;
+            }
+            Ok::<_, Error>(doubted.len())
+        })?;
+        faults::at("restore.stamp.after").await?;
+        Ok(doubted)
+    }
+
+    /// The time whose deliveries are put in doubt as they arrive.
+    pub(crate) async fn doubtful_time(&self) -> Result<Option<(i64, i64)>, Error> {
+        read!(self.db, c => {
+            let marks: Vec<(String, String)> =
+                sqlx::query_as("select name, value from marks where name in ('doubted_from', 'doubted_until')")
+                    .fetch_all(&mut *c).await?;
+            let mark = |wanted: &str| marks.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse().ok());
+            Ok(mark("doubted_from").zip(mark("doubted_until")))
+        })
+    }
+}
