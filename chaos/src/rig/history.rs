@@ -4,6 +4,8 @@
 //! All times are Unix milliseconds. In the process layers the clocks of the suite, the networks and the databases are
 //! one machine's.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// Everything the invariants look at.
@@ -224,8 +226,8 @@ pub struct Allowances {
     pub misses: bool,
     /// Networks that were away for longer than lost answers are looked for.
     pub unreachable: Vec<String>,
-    /// Whether records were taken back by a restored copy or a replica that lagged.
-    pub restored: bool,
+    /// Whether reads in the background had the time to find what a user is being asked about.
+    pub finds: bool,
 }
 
 impl History {
@@ -236,12 +238,16 @@ impl History {
 
     /// Attempts whose outcome was in doubt: what the promise is about.
     pub fn ambiguous(&self) -> u64 {
-        let in_doubt = |attempt: &&Attempt| attempt.outcome.as_deref() == Some("unconfirmed");
         let doubted = |target: &Target| {
-            let closed = target.attempts.iter().filter(in_doubt).count();
-            // One that was settled by reading the network is closed as accepted.
-            let looked = target.events.iter().filter(|event| event.state == "unknown").count();
-            closed.max(looked)
+            let unconfirmed = target
+                .attempts
+                .iter()
+                .filter(|attempt| attempt.outcome.as_deref() == Some("unconfirmed"))
+                .map(|attempt| attempt.n);
+            // One that was settled by a late answer or a read is closed as accepted.
+            let unknown =
+                target.events.iter().filter(|event| event.state == "unknown").map(|event| event.attempt);
+            unconfirmed.chain(unknown).collect::<BTreeSet<_>>().len()
         };
         self.targets.iter().map(doubted).sum::<usize>() as u64
     }
