@@ -52,9 +52,9 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 /// The publisher's tables, in both dialects.
 pub const MIGRATIONS: Migrations = Migrations { sqlite: &SQLITE, postgres: &POSTGRES };
 
-/// Notes that the publisher's tables are a copy as of `as_of` (Unix milliseconds): whatever was due since then may have
-/// been sent, so it is looked for at the networks before anything of it is sent. Call it before the first start on the
-/// copy. Answers how many deliveries were put in doubt.
+/// Notes that the publisher's tables are a copy as of `as_of` (Unix milliseconds): whatever is due and not sent in the
+/// copy may have been sent since, so it is looked for at the networks before anything of it is sent. Call it before the
+/// first start on the copy. Answers how many deliveries were put in doubt.
 pub async fn restore(config: &Config, db: Db, as_of: i64) -> Result<usize, Error> {
     store::Store::new(db, "restore").restored(as_of, &config.policy()).await
 }

@@ -6,6 +6,7 @@ mod certs;
 mod doctor;
 mod health;
 mod post;
+mod restore;
 mod run;
 mod sandbox;
 mod session;
@@ -57,6 +58,8 @@ enum Verb {
     Run(run::Run),
     /// Bring the tables of every service up to date
     Migrate(run::Migrate),
+    /// Note that the tables are a restored copy, so that nothing is posted twice
+    Restore(restore::Restore),
     /// Print the effective settings, secrets masked
     Config(Settings),
     /// Check settings and everything postmesh depends on, and say what to do
@@ -94,6 +97,7 @@ impl Cli {
             Verb::Up(verb) => verb.run().await,
             Verb::Run(verb) => verb.run().await,
             Verb::Migrate(verb) => verb.run().await,
+            Verb::Restore(verb) => verb.run().await,
             Verb::Config(settings) => {
                 print!("{}", toml::to_string_pretty(&settings.load()?)?);
                 Ok(ExitCode::SUCCESS)

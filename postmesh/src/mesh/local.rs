@@ -129,7 +129,7 @@ impl Mesh {
 }
 
 /// Takes the data folder for this process alone: two embedded meshes on one folder would publish side by side.
-fn own_folder(config: &Config) -> anyhow::Result<File> {
+pub(crate) fn own_folder(config: &Config) -> anyhow::Result<File> {
     let folder = &config.data.dir;
     let shown = folder.display();
     std::fs::create_dir_all(folder).with_context(|| {

@@ -141,8 +141,8 @@ impl Store {
         let policy = *policy;
         let ids = id_list(batch.iter().map(|delivery| &delivery.target_id));
         let due: Vec<i64> = batch.iter().map(|delivery| delivery.due_at).collect();
-        // Written once, at a failover or a restore, before this process serves anybody.
-        let doubtful = self.doubtful_time().await?;
+        // Written at a failover or a restore; until that transaction is through, ARM refuses everything.
+        let doubted_until = self.doubted_until().await?;
         faults::at("outbox.insert.before").await?;
         let taken = write!(self.db, tx => {
             if !sqlite {
@@ -168,8 +168,8 @@ impl Store {
                 let rows = serde_json::Value::Array(rows.into_iter().map(|(.., row)| row).collect()).to_string();
                 sqlx::query(either!(sqlite, UPSERT_SQLITE, UPSERT_POSTGRES)).bind(rows).execute(&mut *tx).await?;
                 super::events::note_all!(tx, sqlite, ids, replica.clone())?;
-                if let Some((from, until)) = doubtful && due.iter().any(|due_at| (from..=until).contains(due_at)) {
-                    super::marks::doubt!(tx, sqlite, replica, policy, from, until);
+                if let Some(until) = doubted_until && due.iter().any(|due_at| *due_at <= until) {
+                    super::marks::doubt!(tx, sqlite, replica, policy, until);
                 }
             }
             Ok::<_, Error>(taken)

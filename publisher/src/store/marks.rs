@@ -14,13 +14,10 @@ use postmesh_kit::{
 use super::{Store, timed};
 use crate::{domain::policy::Policy, error::Error};
 
-/// Deliveries due this long before a failover may have been armed in commits that are lost, milliseconds.
-const BEFORE: i64 = 15 * 60_000;
-
 /// Event numbers left out after a restore: tailers may have seen higher ones than the restored copy remembers.
 const SKIPPED: i64 = 1_000_000;
 
-/// The timeline PostgreSQL writes now; `$1` of no statement.
+/// The timeline PostgreSQL writes now.
 macro_rules! timeline {
     () => {
         "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
@@ -28,10 +25,10 @@ macro_rules! timeline {
 }
 pub(super) use timeline;
 
-/// Puts deliveries in doubt that are not sent as far as anybody knows, and whose due time lies between `$from` and
-/// `$until`; evaluates to their ids. The same step as `Event::Doubted`.
+/// Puts deliveries in doubt that are not sent as far as anybody knows, and were due by `$until`; evaluates to their ids.
+/// However long ago one was due, the commits that are lost may have sent it. The same step as `Event::Doubted`.
 macro_rules! doubt {
-    ($tx:ident, $sqlite:expr, $replica:expr, $policy:expr, $from:expr, $until:expr) => {{
+    ($tx:ident, $sqlite:expr, $replica:expr, $policy:expr, $until:expr) => {{
         let doubted: Vec<uuid::Uuid> = sqlx::query_scalar($crate::store::timed!(
             $sqlite,
             "update deliveries
@@ -40,16 +37,15 @@ macro_rules! doubt {
             ", first_armed_at = case when due_at < ",
             " then due_at else ",
             " end,
-                    quiet_at = $3 + ",
+                    quiet_at = $2 + ",
             ", next_at = ",
             ", updated_at = ",
             ", problem_code = 'RECORDS_LOST',
-                    problem_message = $4
+                    problem_message = $3
               where state in ('handed_over', 'preparing', 'prepared', 'retry_wait', 'parked')
-                and due_at between $1 and $2
+                and due_at <= $1
           returning target_id"
         ))
-        .bind($from)
         .bind($until)
         .bind($policy.send_timeout + $policy.quiesce)
         .bind($crate::domain::step::RECORDS_LOST)
@@ -117,8 +113,7 @@ impl Store {
                 .await?;
                 let mut doubted = 0;
                 if known.as_ref().is_some_and(|known| is_behind || *known != timeline) {
-                    doubted = doubt!(tx, false, replica, policy, now - BEFORE, now).len();
-                    remember!(tx, "doubted_from", (now - BEFORE).to_string());
+                    doubted = doubt!(tx, false, replica, policy, now).len();
                     remember!(tx, "doubted_until", now.to_string());
                 }
                 remember!(tx, "timeline", timeline);
@@ -128,8 +123,8 @@ impl Store {
         .await
     }
 
-    /// Notes that this is a copy as of `as_of` (Unix milliseconds), and puts in doubt whatever was due since then;
-    /// answers how many deliveries. Doing it again changes nothing more.
+    /// Notes that this is a copy as of `as_of` (Unix milliseconds), and puts in doubt whatever is due and was not sent in
+    /// it; answers how many deliveries. Doing it again changes nothing more.
     pub(crate) async fn restored(&self, as_of: i64, policy: &Policy) -> Result<usize, Error> {
         if faults::bug(Bug::RestoreWithoutStamp) {
             return Ok(0);
@@ -138,9 +133,8 @@ impl Store {
         faults::at("restore.stamp.before").await?;
         let doubted = write!(self.db, tx => {
             let now: i64 = sqlx::query_scalar(timed!(sqlite, "select ", "")).fetch_one(&mut *tx).await?;
-            let doubted = doubt!(tx, sqlite, replica, policy, as_of, now);
+            let doubted = doubt!(tx, sqlite, replica, policy, now);
             remember!(tx, "restored_from", as_of.to_string());
-            remember!(tx, "doubted_from", as_of.to_string());
             remember!(tx, "doubted_until", now.to_string());
             if sqlite {
                 sqlx::query("update sqlite_sequence set seq = seq + $1 where name = 'events'")
@@ -154,14 +148,12 @@ impl Store {
         Ok(doubted)
     }
 
-    /// The time whose deliveries are put in doubt as they arrive.
-    pub(crate) async fn doubtful_time(&self) -> Result<Option<(i64, i64)>, Error> {
+    /// Deliveries that arrive and were due by then are put in doubt.
+    pub(crate) async fn doubted_until(&self) -> Result<Option<i64>, Error> {
         read!(self.db, c => {
-            let marks: Vec<(String, String)> =
-                sqlx::query_as("select name, value from marks where name in ('doubted_from', 'doubted_until')")
-                    .fetch_all(&mut *c).await?;
-            let mark = |wanted: &str| marks.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse().ok());
-            Ok(mark("doubted_from").zip(mark("doubted_until")))
+            let until: Option<String> = sqlx::query_scalar("select value from marks where name = 'doubted_until'")
+                .fetch_optional(&mut *c).await?;
+            Ok(until.and_then(|until| until.parse().ok()))
         })
     }
 }
