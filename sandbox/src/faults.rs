@@ -37,6 +37,10 @@ const MAX_BODY: usize = 320 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replayed;
 
+/// Set on a response that tells the client to wait, milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RetryAfter(pub(crate) i64);
+
 /// One route of a network, as the layer needs to know it.
 #[derive(Debug, Clone)]
 struct Route {
@@ -89,6 +93,7 @@ async fn pass(
         body_sha256: crypto::sha256_hex(&bytes),
         body: requests::body(&parts.headers, &bytes),
         status: None,
+        retry_after_ms: None,
         fault: names,
         request_id: id.clone(),
     };
@@ -113,6 +118,7 @@ async fn pass(
         }
         if let Ending::Answer(response) = &ending {
             logged.status = Some(response.status().as_u16());
+            logged.retry_after_ms = response.extensions().get::<RetryAfter>().map(|wait| wait.0);
         }
         lock(&route.ctx.requests).push(&logged);
         (ending, connection)

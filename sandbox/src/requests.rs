@@ -29,6 +29,9 @@ pub(crate) struct Logged {
     pub(crate) body: Option<Value>,
     /// The status answered; absent when nothing was.
     pub(crate) status: Option<u16>,
+    /// How long the answer told the client to wait, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_ms: Option<i64>,
     /// The names of the faults applied.
     pub(crate) fault: Vec<&'static str>,
     pub(crate) request_id: String,

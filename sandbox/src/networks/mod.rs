@@ -8,7 +8,7 @@ use axum::{Router, extract::DefaultBodyLimit, response::Response};
 use http::{HeaderMap, request::Parts};
 use serde::{Deserialize, Serialize};
 
-use crate::{control, limits::Verdict, pages, world::Ctx};
+use crate::{control, faults::RetryAfter, limits::Verdict, pages, world::Ctx};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +74,7 @@ impl Network {
             Self::Bluesky => bluesky::too_many_requests(now_ms, verdict),
         };
         self.limit_headers(response.headers_mut(), verdict);
+        response.extensions_mut().insert(RetryAfter((verdict.reset_ms - now_ms).max(0)));
         response
     }
 

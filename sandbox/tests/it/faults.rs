@@ -152,6 +152,9 @@ async fn scripted_answers_and_throttling_execute_nothing() {
     let throttled = got(post(&demo)).await;
     assert_eq!(throttled.refusal(), (429, "Too many requests".to_owned()));
     assert_eq!(throttled.header("x-ratelimit-remaining"), "0");
+    let requests = bench.requests().await;
+    let waits: Vec<_> = requests.iter().filter_map(|request| request["retry_after_ms"].as_i64()).collect();
+    assert_eq!(waits, [90_000], "the log keeps how long a client was told to wait");
     let sky = bench.bluesky().await;
     bench.script(json!({"network": "bluesky", "operation": "any", "fault": {"kind": "throttle", "retry_after_s": 90}})).await;
     let throttled = sky.put("3lxy2abcde22k", "x").await;

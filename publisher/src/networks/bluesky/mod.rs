@@ -175,6 +175,10 @@ impl Network for Bluesky {
         }
     }
 
+    fn id_in(&self, account_native_id: &str, url: &str) -> Option<String> {
+        record::id_at(account_native_id, url)
+    }
+
     async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
         let mut posts = Vec::new();
         for uris in native_ids.chunks(POSTS_AT_ONCE) {

@@ -127,6 +127,16 @@ pub(super) fn page(did: &str, rkey: &str) -> String {
     format!("https://bsky.app/profile/{did}/post/{rkey}")
 }
 
+/// The post of an account at an address that `page` makes, by its DID or its handle.
+pub(super) fn id_at(did: &str, url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let mut parts = url.path_segments()?;
+    let (profile, actor, post, rkey) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_page = profile == "profile" && post == "post" && !rkey.is_empty() && parts.all(str::is_empty);
+    let is_own = actor == did || !actor.starts_with("did:");
+    (is_page && is_own).then(|| format!("at://{did}/{COLLECTION}/{rkey}"))
+}
+
 /// Collection and key in an AT URI.
 pub(super) fn key_of(uri: &str) -> Option<(&str, &str)> {
     let mut parts = uri.strip_prefix("at://")?.split('/');
@@ -281,6 +291,19 @@ mod tests {
         let body = put_body("did:plc:me", &work, &handles);
         assert_eq!(body, put_body("did:plc:me", &work, &handles));
         assert!(body.contains(r#""swapRecord":null"#));
+    }
+
+    #[test]
+    fn a_page_tells_its_post() {
+        let at = |url: &str| id_at("did:plc:a", url);
+        let id = Some("at://did:plc:a/app.bsky.feed.post/3k".to_owned());
+        assert_eq!(at(&page("did:plc:a", "3k")), id);
+        assert_eq!(at("https://bsky.app/profile/ana.test/post/3k/?ref=x"), id);
+        for bad in
+            ["", "3k", "https://bsky.app/profile/did:plc:b/post/3k", "https://bsky.app/profile/ana.test"]
+        {
+            assert_eq!(at(bad), None, "{bad}");
+        }
     }
 
     #[test]

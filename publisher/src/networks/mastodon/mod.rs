@@ -161,6 +161,10 @@ impl Network for Mastodon {
         }
     }
 
+    fn id_in(&self, _account_native_id: &str, url: &str) -> Option<String> {
+        read::id_at(url)
+    }
+
     /// Post by post: reading several at once exists only since Mastodon 4.3.
     async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
         let mut counts = Vec::with_capacity(native_ids.len());

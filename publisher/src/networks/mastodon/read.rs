@@ -171,6 +171,18 @@ pub(super) fn page(status: &Value) -> String {
     if url.is_empty() { text_of(status, "uri").to_owned() } else { url.to_owned() }
 }
 
+/// The id in a post's address: `/@name/id`, its ActivityPub form `/users/name/statuses/id`, or Pleroma's `/notice/id`.
+pub(super) fn id_at(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let parts: Vec<_> = url.path_segments()?.filter(|part| !part.is_empty()).collect();
+    let id = match parts.as_slice() {
+        [.., name, id] if name.starts_with('@') => id,
+        [.., "users", _, "statuses", id] | [.., "notice", id] => id,
+        _ => return None,
+    };
+    id.chars().all(|c| c.is_ascii_alphanumeric()).then(|| (*id).to_owned())
+}
+
 /// One path segment; ids come from servers and are not trusted to be free of slashes.
 pub(super) fn segment(id: &str) -> String {
     url::form_urlencoded::byte_serialize(id.as_bytes()).collect()
@@ -302,6 +314,22 @@ mod tests {
         assert_eq!(fit(&part, &Seen { id: "8".into(), ..replies_to(None) }), Fit::No, "it is the parent");
         assert_eq!(fit(&alone, &replies_to(Some("8"))), Fit::No);
         assert_eq!(fit(&alone, &replies_to(None)), Fit::Yes);
+    }
+
+    #[test]
+    fn an_address_tells_its_post() {
+        for (url, id) in [
+            ("https://m.example/@ana/103", Some("103")),
+            ("https://m.example/@ana@other.example/103/", Some("103")),
+            ("https://m.example/users/ana/statuses/103", Some("103")),
+            ("https://p.example/notice/AbC9", Some("AbC9")),
+            ("https://example.com/under/a/path/@ana/103", Some("103")),
+            ("https://m.example/@ana", None),
+            ("https://m.example/@ana/with_replies", None),
+            ("103", None),
+        ] {
+            assert_eq!(id_at(url).as_deref(), id, "{url}");
+        }
     }
 
     #[test]
