@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use postmesh_kit::http::OutboundConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::policy::Policy;
+use crate::{
+    domain::policy::Policy,
+    networks::{Facts, limits::Permits},
+};
 
 /// The publisher's settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,8 +23,12 @@ pub struct Config {
     /// What outbound calls may reach besides the public internet. From the section `outbound`.
     #[serde(skip)]
     pub outbound: OutboundConfig,
-    /// Posts an account may send per window, by network. No entry: any number.
-    pub permits: BTreeMap<String, Permits>,
+    /// How many posts an account may send in any span of a length, by network; all spans of a network hold. No entry:
+    /// what the network is known to take; an empty list: any number.
+    pub permits: BTreeMap<String, Vec<Permits>>,
+    /// How many posts all accounts of one server of a network may send together in a window, for networks that limit our
+    /// application as a whole. Windows follow each other without a gap. No entry: any number.
+    pub app_permits: BTreeMap<String, Vec<Permits>>,
     /// Milliseconds before its due time at which a delivery is prepared.
     pub prep_lead_ms: i64,
     /// Milliseconds from ARM to the moment after which no byte of an attempt leaves any more.
@@ -52,17 +59,12 @@ pub struct Config {
     pub refresh_ahead_ms: i64,
     /// Milliseconds that a stop waits for sends under way.
     pub grace_ms: u64,
+    /// Milliseconds for which events, and the handles and attempts of final deliveries, are kept.
+    pub keep_ms: i64,
 }
 
-/// How many posts an account may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Permits {
-    /// Posts per window.
-    pub posts: i64,
-    /// The window in milliseconds; it begins with the first post.
-    pub window_ms: i64,
-}
+/// Events are kept at least this long, milliseconds: whoever follows them may have been away.
+const KEEP_LEAST: i64 = 7 * 24 * 3_600_000;
 
 impl Default for Config {
     fn default() -> Self {
@@ -72,6 +74,7 @@ impl Default for Config {
             servers: BTreeMap::new(),
             outbound: OutboundConfig::default(),
             permits: BTreeMap::new(),
+            app_permits: BTreeMap::new(),
             prep_lead_ms: policy.prep_lead,
             send_timeout_ms: policy.send_timeout,
             quiesce_ms: policy.quiesce,
@@ -87,6 +90,7 @@ impl Default for Config {
             prepare_at_once: 4,
             refresh_ahead_ms: 10 * 60_000,
             grace_ms: 25_000,
+            keep_ms: 90 * 24 * 3_600_000,
         }
     }
 }
@@ -106,6 +110,11 @@ impl Config {
             backoff_most: self.backoff_most_ms,
             ..Policy::default()
         }
+    }
+
+    /// How many posts an account of this network may send, in any span of each length.
+    pub fn permits_of(&self, facts: &Facts) -> Vec<Permits> {
+        self.permits.get(facts.id).cloned().unwrap_or_else(|| facts.permits.to_vec())
     }
 
     /// Every setting that makes no sense, as a sentence.
@@ -139,9 +148,15 @@ impl Config {
         require(self.accounts_at_once > 0, "publisher.accounts_at_once must be positive");
         require(self.window >= 2, "publisher.window must be at least 2");
         require(self.prepare_at_once > 0, "publisher.prepare_at_once must be positive");
+        let set = || self.permits.values().chain(self.app_permits.values()).flatten();
         require(
-            self.permits.values().all(|permits| permits.posts > 0 && permits.window_ms > 0),
-            "publisher.permits: posts and window_ms must be positive",
+            set().all(|permits| permits.posts > 0 && permits.window_ms > 0),
+            "publisher.permits and app_permits: posts and window_ms must be positive",
+        );
+        require(self.keep_ms >= KEEP_LEAST, "publisher.keep_ms must be at least 604800000 (7 days)");
+        require(
+            set().all(|permits| permits.window_ms <= self.keep_ms),
+            "publisher.keep_ms must be at least as long as every window of permits",
         );
         problems
     }
@@ -154,7 +169,15 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_every_problem_is_told() {
         assert_eq!(Config::default().validate(), [] as [String; 0]);
-        let wrong = Config { public_url: "x".into(), sweep_ms: 0, window: 0, ..Config::default() };
-        assert_eq!(wrong.validate().len(), 3);
+        let zero = Permits { posts: 0, window_ms: 1 };
+        let wrong = Config {
+            public_url: "x".into(),
+            sweep_ms: 0,
+            window: 0,
+            keep_ms: 1,
+            app_permits: BTreeMap::from([("mastodon".to_owned(), vec![zero])]),
+            ..Config::default()
+        };
+        assert_eq!(wrong.validate().len(), 5, "{:?}", wrong.validate());
     }
 }

@@ -93,6 +93,8 @@ impl Bench {
                 ("POSTMESH_GATEWAY__USER_BURST", "1000000".into()),
                 ("POSTMESH_GATEWAY__ADDRESS_RATE", "1000000".into()),
                 ("POSTMESH_GATEWAY__ADDRESS_BURST", "1000000".into()),
+                // What is measured is postmesh, not what the networks allow one account.
+                ("POSTMESH_PUBLISHER__PERMITS", "{mastodon = [], bluesky = []}".into()),
             ],
             |_| vec!["up".into(), "--data".into(), "data".into()],
         )

@@ -100,7 +100,7 @@ async fn one(parts: &Parts, accounts: &Accounts, row: &Stored) -> Result<(), Err
     if after == before {
         return Ok(());
     }
-    let (change, left) = Change::new(row, before.state, after, effects, wire);
+    let (change, left) = Change::new(row, before.state, after, effects, wire.within(policy.hint_most));
     let reports = change.reports;
     parts.store.apply(vec![change]).await?;
     if reports {

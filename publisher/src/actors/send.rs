@@ -128,7 +128,9 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
             }
             Refusal::NotOwner
         }
-        Arming::OutOfPermits { until } => Refusal::OutOfPermits { until },
+        Arming::OutOfPermits { until, now } => {
+            Refusal::OutOfPermits { until: parts.clock.now_ms() + (until - now).max(1) }
+        }
         Arming::NotDue { now } => Refusal::NotDue { now },
         Arming::Gone => Refusal::Gone,
     };

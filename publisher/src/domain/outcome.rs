@@ -91,6 +91,18 @@ pub struct Wire {
     pub platform_code: Option<String>,
     /// The network's id of the request, when it named one.
     pub request_id: Option<String>,
+    /// How long the network wants to hear nothing more of this account: the limit is used up by this request, or this
+    /// request was refused for it.
+    pub hold: Option<Duration>,
+}
+
+impl Wire {
+    /// The same, with what the network asks for limited to `most` milliseconds: a reset a year ahead is a mistake.
+    #[must_use]
+    pub fn within(mut self, most: i64) -> Self {
+        self.hold = self.hold.map(|hold| hold.min(Duration::from_millis(most.max(0).unsigned_abs())));
+        self
+    }
 }
 
 /// An outcome with what was seen on the wire.
@@ -107,6 +119,9 @@ impl From<Outcome> for Answer {
         Self { outcome, wire: Wire::default() }
     }
 }
+
+/// The reason of a refusal because of too many requests.
+pub const RATE_LIMITED: &str = "RATE_LIMITED";
 
 /// Why a reversible call (upload, token, read, delete) did not succeed. Nothing visible can have come of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +156,16 @@ pub enum Fault {
     /// Our own database did not take a handle: stop here, the step is done again later.
     #[error("a handle could not be stored: {0}")]
     Store(String),
+}
+
+impl Fault {
+    /// How long the network wants no further calls of this kind, when that is why it refused.
+    pub fn throttled(&self) -> Option<Duration> {
+        match self {
+            Self::Transient { code, retry_after, .. } if code == RATE_LIMITED => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 /// What reading the network back told about a send whose answer was lost.

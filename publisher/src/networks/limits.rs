@@ -24,6 +24,23 @@ pub struct Limits {
     pub alt_text_length: i32,
 }
 
+/// How many posts may be sent in any span of that length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permits {
+    /// Posts, at most.
+    pub posts: i64,
+    /// The span, milliseconds.
+    pub window_ms: i64,
+}
+
+impl Permits {
+    /// So many posts in so many hours.
+    pub const fn per_hours(posts: i64, hours: i64) -> Self {
+        Self { posts, window_ms: hours * 3_600_000 }
+    }
+}
+
 /// Something that the network would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {

@@ -37,7 +37,7 @@ mod thread;
 mod validate;
 mod wire;
 
-use limits::{Limits, Violation};
+use limits::{Limits, Permits, Violation};
 pub use secret::Secret;
 
 /// What is true of a network as a whole.
@@ -55,6 +55,8 @@ pub struct Facts {
     pub needs_server: bool,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// How many posts it takes from one account. All of them hold; none: any number.
+    pub permits: &'static [Permits],
 }
 
 /// How an account is connected.

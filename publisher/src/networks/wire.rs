@@ -17,7 +17,7 @@ use url::{Url, form_urlencoded};
 
 use super::server;
 use crate::{
-    domain::outcome::{Answer, Fault, Outcome, Wire},
+    domain::outcome::{Answer, Fault, Outcome, RATE_LIMITED, Wire},
     store::Armed,
 };
 
@@ -221,9 +221,7 @@ pub(super) fn refused_read(
         Some(Proof::TokenExpired) => Fault::TokenExpired,
         Some(Proof::Reconnect(message)) => Fault::Reconnect { message: message.into() },
         None => match (status, text) {
-            (StatusCode::TOO_MANY_REQUESTS, _) => {
-                transient("RATE_LIMITED", "The network asks to wait.".into())
-            }
+            (StatusCode::TOO_MANY_REQUESTS, _) => transient(RATE_LIMITED, "The network asks to wait.".into()),
             (status, Some(text)) if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
                 let message = format!("The network refused ({status}): {}", short(text));
                 Fault::Rejected { code: "REFUSED_BY_NETWORK".into(), message }
@@ -234,32 +232,51 @@ pub(super) fn refused_read(
 }
 
 /// The wire facts of an answer.
-pub(super) fn seen(response: &Response<Bytes>, platform_code: Option<&str>) -> Wire {
+pub(super) fn seen(response: &Response<Bytes>, platform_code: Option<&str>, now_ms: i64) -> Wire {
+    let headers = response.headers();
+    let hold = if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        retry_after(headers, now_ms)
+    } else {
+        exhausted(headers, now_ms)
+    };
     Wire {
+        hold: hold.filter(|hold| !hold.is_zero()),
         http_status: Some(response.status().as_u16()),
         platform_code: platform_code.map(|code| short(code).to_owned()),
-        request_id: header(response.headers(), "x-request-id").map(|id| short(id).to_owned()),
+        request_id: header(headers, "x-request-id").map(|id| short(id).to_owned()),
     }
 }
 
-/// How long the network asks to wait: `Retry-After` in seconds or as a date, else the reset of an exhausted limit in
-/// Unix seconds or as a timestamp. Clamped to a day.
+/// How long the network asks to wait: `Retry-After` in seconds or as a date, else the reset of an exhausted limit.
+/// Clamped to a day.
 pub(super) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
-    let until = |ms: i64| u64::try_from(ms - now_ms).map(Duration::from_millis).unwrap_or_default();
     let asked = header(headers, RETRY_AFTER.as_str()).and_then(|text| {
         let seconds = text.parse().ok().map(Duration::from_secs);
-        let date = || jiff::fmt::rfc2822::parse(text).ok().map(|at| until(at.timestamp().as_millisecond()));
+        let date =
+            || jiff::fmt::rfc2822::parse(text).ok().map(|at| until(at.timestamp().as_millisecond(), now_ms));
         seconds.or_else(date)
     });
+    asked.map(|wait| wait.min(MOST)).or_else(|| exhausted(headers, now_ms))
+}
+
+/// The longest wait that is believed here; what is done about it is shorter still.
+const MOST: Duration = Duration::from_hours(24);
+
+/// How long until an exhausted limit is filled again; `None` while something remains of it. The reset comes in Unix
+/// seconds (`RateLimit-*` of AT Protocol servers) or as a timestamp (`X-RateLimit-*` of Mastodon). Clamped to a day.
+pub(super) fn exhausted(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
     let reset = |limit: &str| {
         let exhausted = header(headers, &format!("{limit}-remaining")) == Some("0");
         let text = header(headers, &format!("{limit}-reset")).filter(|_| exhausted)?;
-        let seconds = || text.parse::<i64>().ok().map(|seconds| until(seconds.saturating_mul(1000)));
-        let stamp = || text.parse::<jiff::Timestamp>().ok().map(|at| until(at.as_millisecond()));
+        let seconds = || text.parse::<i64>().ok().map(|seconds| until(seconds.saturating_mul(1000), now_ms));
+        let stamp = || text.parse::<jiff::Timestamp>().ok().map(|at| until(at.as_millisecond(), now_ms));
         seconds().or_else(stamp)
     };
-    let wait = asked.or_else(|| reset("ratelimit")).or_else(|| reset("x-ratelimit"));
-    wait.map(|wait| wait.min(Duration::from_hours(24)))
+    reset("ratelimit").or_else(|| reset("x-ratelimit")).map(|wait| wait.min(MOST))
+}
+
+fn until(ms: i64, now_ms: i64) -> Duration {
+    u64::try_from(ms.saturating_sub(now_ms)).map(Duration::from_millis).unwrap_or_default()
 }
 
 /// The body as JSON, where it is.
@@ -315,6 +332,31 @@ mod tests {
             Some(0)
         );
         assert_eq!(wait(&[("retry-after", "soon")]), None);
+    }
+
+    #[test]
+    fn an_account_is_held_when_nothing_remains_or_when_it_was_refused() {
+        let now = 1_790_000_000_000;
+        let hold = |status: u16, pairs: &[(&'static str, &str)]| {
+            let mut response = Response::builder().status(status).body(Bytes::new()).unwrap();
+            *response.headers_mut() = headers(pairs);
+            seen(&response, None, now).hold.map(|hold| hold.as_secs())
+        };
+        let left = |remaining| [("ratelimit-remaining", remaining), ("ratelimit-reset", "1790000030")];
+        assert_eq!(hold(200, &left("0")), Some(30), "it took the last one");
+        assert_eq!(hold(200, &left("1")), None);
+        assert_eq!(hold(429, &[("retry-after", "7")]), Some(7));
+        assert_eq!(
+            hold(503, &[("retry-after", "7")]),
+            None,
+            "that is about the server, not about this account"
+        );
+        assert_eq!(hold(429, &[]), None, "nobody said until when");
+        let year = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2027-09-21T14:14:20.000000Z")];
+        let mut response = Response::builder().status(429).body(Bytes::new()).unwrap();
+        *response.headers_mut() = headers(&year);
+        let clamped = seen(&response, None, now).within(6 * 3_600_000);
+        assert_eq!(clamped.hold, Some(Duration::from_hours(6)));
     }
 
     #[test]

@@ -4,17 +4,29 @@
 //! due, late, the class's window) are read from the database's clock inside the transaction. Two partial unique
 //! indexes allow one open attempt per target and per account, whatever else goes wrong. When the answer to the COMMIT
 //! is lost there is no `Armed`, so no byte was sent, and [`Store::disarm`] closes the row as not sent.
+//!
+//! **Permits.** The ledger is counted, under the lock of the account's lease, so the count is exact over all processes
+//! and in every span of time. An attempt counts while its request may have reached the network within the span: until
+//! the span has passed since it was closed, or since its send deadline while it is open. What was certainly not sent
+//! does not count.
 
 use std::{sync::Arc, time::Duration};
 
 use postmesh_kit::write;
 use uuid::Uuid;
 
-use super::{Change, Store, marks::timeline, points::About, settle::{lost_fence, store_change}, timed};
+use super::{
+    Change, Store, either,
+    marks::timeline,
+    points::About,
+    settle::{lost_fence, store_change},
+    timed,
+};
 use crate::{
     clockguard::{Boottime, ClockGuard},
     domain::state::State,
     error::Error,
+    networks::limits::Permits,
 };
 
 /// Proof that an attempt is committed and this process may send its request, once. Not `Clone`; `Network::send`
@@ -90,10 +102,8 @@ pub(crate) struct ArmRequest {
     pub(crate) fence: i64,
     pub(crate) key: String,
     pub(crate) request_sha256: [u8; 32],
-    /// Posts the account may send per window; 0 for any number.
-    pub(crate) permits: i64,
-    /// The window of the permits, milliseconds.
-    pub(crate) permit_window: i64,
+    /// How many posts the account may send, in any span of each length.
+    pub(crate) permits: Vec<Permits>,
     pub(crate) send_timeout: i64,
     pub(crate) quiesce: i64,
     /// Chosen by the caller, unique: finds the attempt when the answer to the commit is lost.
@@ -113,10 +123,13 @@ pub(crate) enum Arming {
     },
     /// The lease is somebody else's, or has ended.
     NotOwner,
-    /// The permits of this window are used up.
+    /// The permits of a span are used up, or the network asked to wait. Prepared deliveries of the account were
+    /// postponed.
     OutOfPermits {
-        /// When the next window begins.
+        /// When one comes back, by the database's clock.
         until: i64,
+        /// The database's clock.
+        now: i64,
     },
     /// Its moment has not come, by the database's clock, which shows `now`.
     NotDue {
@@ -128,6 +141,20 @@ pub(crate) enum Arming {
     /// It was recalled, edited, is too late, moved on, or the part of its thread before it is not published.
     Gone,
 }
+
+/// The account's lease, locked until the commit, so that nobody else counts or arms meanwhile.
+const LEASE_POSTGRES: &str = "
+select (extract(epoch from clock_timestamp()) * 1000)::bigint, blocked_until
+  from account_leases
+ where account_id = $1 and owner = $2 and fence = $3
+   and until_at > (extract(epoch from clock_timestamp()) * 1000)::bigint
+   for update";
+/// The same; the transaction itself holds the one lock of the file.
+const LEASE_SQLITE: &str = "
+select cast(unixepoch('subsec') * 1000 as integer), blocked_until
+  from account_leases
+ where account_id = $1 and owner = $2 and fence = $3
+   and until_at > cast(unixepoch('subsec') * 1000 as integer)";
 
 struct Committed {
     n: i64,
@@ -167,31 +194,36 @@ impl Store {
                     return Ok((moved, Verdict::Not(Arming::AnotherEpoch)));
                 }
             }
-            let permitted: Option<i64> = sqlx::query_scalar(timed!(sqlite,
-                "update account_leases
-                    set window_used = case when window_from + $5 <= ", " then 1 else window_used + 1 end,
-                        window_from = case when window_from + $5 <= ", " then ", " else window_from end
-                  where account_id = $1 and owner = $2 and fence = $3 and until_at > ", "
-                    and ($4 = 0 or window_used < $4 or window_from + $5 <= ", ")
-              returning ", ""))
+            let leased: Option<(i64, i64)> = sqlx::query_as(either!(sqlite, LEASE_SQLITE, LEASE_POSTGRES))
                 .bind(request.account_id).bind(request.owner).bind(request.fence)
-                .bind(request.permits).bind(request.permit_window)
                 .fetch_optional(&mut *tx).await?;
-            let Some(now) = permitted else {
-                let window: Option<i64> = sqlx::query_scalar(timed!(sqlite,
-                    "select window_from from account_leases
-                      where account_id = $1 and owner = $2 and fence = $3 and until_at > ", ""))
-                    .bind(request.account_id).bind(request.owner).bind(request.fence)
-                    .fetch_optional(&mut *tx).await?;
-                let verdict = match window {
-                    Some(from) => Arming::OutOfPermits { until: from + request.permit_window },
-                    None => Arming::NotOwner,
-                };
-                return Ok((moved, Verdict::Not(verdict)));
+            let Some((now, blocked_until)) = leased else {
+                return Ok((moved, Verdict::Not(Arming::NotOwner)));
             };
             // A clock that jumped must not make anything due: roll everything back.
             if !request.guard.agrees(now) {
                 return Err(Error::ClockJumped);
+            }
+            let mut until = blocked_until;
+            for permits in &request.permits {
+                // The one that must leave the span before another may enter it.
+                let oldest: Option<i64> = sqlx::query_scalar(
+                    "select coalesce(closed_at, send_deadline)
+                       from publish_attempts
+                      where account_id = $1 and coalesce(closed_at, send_deadline) > $2
+                        and coalesce(outcome, '') <> 'not_sent'
+                      order by coalesce(closed_at, send_deadline) desc
+                      limit 1 offset $3")
+                    .bind(request.account_id).bind(now.saturating_sub(permits.window_ms)).bind(permits.posts - 1)
+                    .fetch_optional(&mut *tx).await?;
+                until = until.max(oldest.map_or(0, |at| at.saturating_add(permits.window_ms)));
+            }
+            if until > now {
+                sqlx::query(
+                    "update deliveries set next_at = case when late_at < $2 then late_at else $2 end
+                      where account_id = $1 and state = 'prepared' and next_at < $2")
+                    .bind(request.account_id).bind(until).execute(&mut *tx).await?;
+                return Ok((moved, Verdict::Not(Arming::OutOfPermits { until, now })));
             }
             if let Some(n) = request.close {
                 sqlx::query(timed!(sqlite,
@@ -215,9 +247,7 @@ impl Store {
                 .bind(request.needs_quiet).bind(request.key_window).bind(request.send_timeout).bind(request.quiesce)
                 .fetch_optional(&mut *tx).await?;
             let Some((n, armed_at)) = marked else {
-                // The permit goes back; the attempt of a resend stays as it was.
-                sqlx::query("update account_leases set window_used = window_used - 1 where account_id = $1")
-                    .bind(request.account_id).execute(&mut *tx).await?;
+                // The attempt of a resend stays as it was.
                 if let Some(n) = request.close {
                     sqlx::query("update publish_attempts set outcome = null, closed_at = null
                                   where target_id = $1 and n = $2 and outcome = 'unconfirmed'")

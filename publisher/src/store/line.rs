@@ -108,13 +108,28 @@ impl Store {
         })
     }
 
-    /// How many deliveries are past their deadline by `tolerance` milliseconds. Must be 0.
+    /// How many deliveries are past their deadline by `tolerance` milliseconds. Must be 0. One that stands in its
+    /// account's line or thread behind another that waits within its time, or whose account the network asked to wait, is not
+    /// late as long as it may still be sent in time; neither is a parked one before its deadline.
     pub(crate) async fn stuck(&self, tolerance: i64) -> Result<i64, Error> {
         let sqlite = self.db.is_sqlite();
         read!(self.db, c => {
             Ok(sqlx::query_scalar(timed!(sqlite,
-                "select count(*) from deliveries
-                  where next_at is not null and state <> 'needs_confirmation' and next_at + $1 < ", ""))
+                "select count(*) from (select ", " as now) as clock, deliveries d
+                  where next_at is not null and state <> 'needs_confirmation' and next_at + $1 < now
+                    and (late_at + $1 < now or state not in ('handed_over', 'preparing', 'prepared', 'retry_wait')
+                         or not (exists (select 1 from account_leases l
+                                          where l.account_id = d.account_id and l.blocked_until > now)
+                              or exists (select 1 from deliveries ahead
+                                          where ahead.account_id = d.account_id
+                                            and ahead.state in ('handed_over', 'preparing', 'prepared', 'sending',
+                                                                'retry_wait', 'unknown')
+                                            and (ahead.due_at, ahead.thread_id, ahead.position)
+                                                < (d.due_at, d.thread_id, d.position)
+                                            and ahead.next_at + $1 >= now)
+                              or exists (select 1 from deliveries previous
+                                          where previous.target_id = d.previous_id
+                                            and previous.next_at + $1 >= now)))"))
                 .bind(tolerance).fetch_one(&mut *c).await?)
         })
     }
@@ -176,18 +191,6 @@ impl Store {
                 events::note_all!(tx, sqlite, id_list(&begun), replica)?;
             }
             Ok::<_, Error>(begun)
-        })
-    }
-
-    /// Waiting deliveries of an account have nothing to do before `until`: its permits are used up.
-    pub(crate) async fn postpone(&self, account_id: Uuid, until: i64) -> Result<(), Error> {
-        write!(self.db, tx => {
-            sqlx::query(
-                "update deliveries
-                    set next_at = case when late_at < $2 then late_at else $2 end
-                  where account_id = $1 and state = 'prepared' and next_at < $2")
-                .bind(account_id).bind(until).execute(&mut *tx).await?;
-            Ok::<_, Error>(())
         })
     }
 

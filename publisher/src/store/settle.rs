@@ -1,8 +1,8 @@
 //! A decided step is stored: the delivery's row by compare-and-set, its attempt's outcome, its event, in one
 //! transaction, and in the same one, when the account has more to send, the ARM of the next delivery.
 //!
-//! Statements of a published post in a burst: close the attempt, update the delivery, write the event, take lease and
-//! permit, mark the next one as sending, open its attempt: six, and one commit.
+//! Statements of a published post in a burst: close the attempt, update the delivery, write the event, read the lease,
+//! count the permits of each span, mark the next one as sending, open its attempt: seven or eight, and one commit.
 
 use postmesh_kit::write;
 use uuid::Uuid;
@@ -22,6 +22,8 @@ use crate::{
 pub struct Change {
     /// The delivery.
     pub target_id: Uuid,
+    /// Its account.
+    pub account_id: Uuid,
     /// Its revision.
     pub revision: i64,
     /// Where the step began: the compare-and-set.
@@ -65,6 +67,7 @@ impl Change {
     ) -> (Self, Vec<Effect>) {
         let mut change = Self {
             target_id: stored.target_id,
+            account_id: stored.account_id,
             revision: stored.revision,
             from,
             attempt_n: stored.attempt_n,
@@ -130,6 +133,19 @@ macro_rules! store_change {
     ($tx:ident, $sqlite:expr, $replica:expr, $change:expr) => {{
         let change: &$crate::store::Change = $change;
         let after = &change.after;
+        // What the network asked for holds for every process from this commit on.
+        if let Some(hold) = change.wire.hold {
+            sqlx::query($crate::store::either!($sqlite,
+                "update account_leases
+                    set blocked_until = max(blocked_until, cast(unixepoch('subsec') * 1000 as integer) + $2)
+                  where account_id = $1",
+                "update account_leases
+                    set blocked_until = greatest(blocked_until,
+                            (extract(epoch from clock_timestamp()) * 1000)::bigint + $2)
+                  where account_id = $1"))
+                .bind(change.account_id).bind(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX / 4))
+                .execute(&mut *$tx).await?;
+        }
         if let Some(closing) = change.close {
             sqlx::query($crate::store::timed!($sqlite,
                 "update publish_attempts
@@ -205,8 +221,12 @@ macro_rules! lost_fence {
             && !sqlx::query_scalar::<_, bool>(
                 "select exists (select 1 from publish_attempts a join account_leases l
                          on l.account_id = a.account_id and l.fence = a.fence
-                      where a.target_id = $1 and a.n = $2)")
-                .bind($change.target_id).bind($change.attempt_n).fetch_one(&mut *$tx).await?
+                      where a.target_id = $1 and a.n = $2)",
+            )
+            .bind($change.target_id)
+            .bind($change.attempt_n)
+            .fetch_one(&mut *$tx)
+            .await?
     };
 }
 pub(super) use lost_fence;

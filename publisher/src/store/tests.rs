@@ -21,8 +21,11 @@ use crate::{
         state::State,
         step::{Event, Problem, step},
     },
+    networks::limits::Permits,
     store::intake::{Recalled, Taken},
 };
+
+mod rates;
 
 const WORKSPACE: Uuid = Uuid::from_u128(1);
 const ACCOUNT: Uuid = Uuid::from_u128(2);
@@ -80,8 +83,7 @@ fn an_arm(target: u128, owner: Uuid, fence: i64) -> ArmRequest {
         fence,
         key: "KEY".into(),
         request_sha256: [7; 32],
-        permits: 0,
-        permit_window: 1000,
+        permits: Vec::new(),
         send_timeout: 60_000,
         quiesce: 60_000,
         nonce: Uuid::now_v7(),
@@ -252,19 +254,18 @@ async fn two_attempts_are_never_open_for_one_account() {
 async fn permits_are_counted_by_arming_alone() {
     each_database(MIGRATIONS, |db| async move {
         let (store, owner, fence) = ready(db, 3).await;
-        let limited = |target| ArmRequest { permits: 1, permit_window: HOUR, ..an_arm(target, owner, fence) };
+        let one = vec![Permits { posts: 1, window_ms: HOUR }];
+        let limited = |target| ArmRequest { permits: one.clone(), ..an_arm(target, owner, fence) };
         let gone = ArmRequest { revision: 9, ..limited(1) };
         assert!(matches!(store.apply_and_arm(vec![], gone).await.unwrap().1, Arming::Gone));
         let (_, first) = store.apply_and_arm(vec![], limited(1)).await.unwrap();
-        assert!(
-            matches!(first, Arming::Armed { .. }),
-            "the permit of the refused one was given back: {first:?}"
-        );
+        assert!(matches!(first, Arming::Armed { .. }), "the refused one took no permit: {first:?}");
         let published = change(&store, 1, accepted("9"), DeliveryClass::IdempotencyKey).await;
         let (moved, second) = store.apply_and_arm(vec![published], limited(2)).await.unwrap();
         assert_eq!(moved, [true]);
-        let Arming::OutOfPermits { until } = second else { panic!("{second:?}") };
-        assert!(until > now() + HOUR / 2);
+        let Arming::OutOfPermits { until, now } = second else { panic!("{second:?}") };
+        assert!(until > now + HOUR / 2 && until <= now + HOUR);
+        assert_eq!(row(&store, 2).await.next_at, Some(row(&store, 2).await.late_at.min(until)), "it waits");
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! The ordinary days: publishing on time and in order, limits, tokens, recalls, deadlines.
 
 use super::*;
+use crate::networks::limits::Permits;
 
 #[tokio::test]
 async fn publishes_text_and_picture_on_both_networks() {
@@ -289,8 +290,8 @@ async fn reads_counts_of_published_posts() {
 
 #[tokio::test]
 async fn permits_hold_back_what_exceeds_them() {
-    let permits = crate::config::Permits { posts: 2, window_ms: 1_500 };
-    let config = Config { permits: BTreeMap::from([("mastodon".to_owned(), permits)]), ..quick() };
+    let permits = Permits { posts: 2, window_ms: 1_500 };
+    let config = Config { permits: BTreeMap::from([("mastodon".to_owned(), vec![permits])]), ..quick() };
     let mesh = Mesh::new(Kind::Sqlite, config).await;
     let account = mesh.mastodon().await;
     let deliveries = (0..4).map(|n| mesh.a_delivery(&account, &format!("permit {n}"), n)).collect();

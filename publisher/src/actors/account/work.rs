@@ -114,7 +114,6 @@ impl State {
         let ready = item.ready.clone()?;
         let network = parts.network(&item.stored.network).ok()?;
         item.busy = Busy::Sending;
-        let permits = parts.config.permits.get(network.facts().id);
         let guards = item.guards(&parts.policy);
         let request = ArmRequest {
             target_id: id,
@@ -129,8 +128,7 @@ impl State {
             fence,
             key: item.work.key.clone(),
             request_sha256: ready.request_sha256,
-            permits: permits.map_or(0, |permits| permits.posts),
-            permit_window: permits.map_or(0, |permits| permits.window_ms),
+            permits: parts.config.permits_of(network.facts()),
             send_timeout: parts.policy.send_timeout,
             quiesce: parts.policy.quiesce,
             nonce: postmesh_kit::ids::new(),
@@ -173,19 +171,7 @@ impl State {
         self.may_have_more |= self.line.refused(id, refusal, self.now());
         match refusal {
             Refusal::NotOwner => self.fence = None,
-            Refusal::OutOfPermits { until } => {
-                self.paused_until = until;
-                let (parts, account_id) = (self.parts.clone(), self.account_id);
-                let lifecycle = parts.lifecycle.clone();
-                lifecycle.spawn(async move {
-                    if let Err(error) = parts.store.postpone(account_id, until).await {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "waiting deliveries were not postponed"
-                        );
-                    }
-                });
-            }
+            Refusal::OutOfPermits { until } => self.paused_until = until,
             _ => {}
         }
     }

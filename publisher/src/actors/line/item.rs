@@ -117,9 +117,9 @@ pub struct Guards {
 pub enum Refusal {
     /// The lease is somebody else's, or has ended.
     NotOwner,
-    /// The permits of this window are used up.
+    /// The account's permits are used up, or the network asked to wait.
     OutOfPermits {
-        /// When the next window begins.
+        /// When one comes back, by this process's clock.
         until: i64,
     },
     /// Its moment has not come, by the database's clock.
@@ -161,7 +161,7 @@ impl Item {
         let from = self.decision.state;
         let (after, effects) = step(&self.decision, event, self.class, policy, now, jitter).ok()?;
         self.decision = after.clone();
-        let (change, left) = Change::new(&self.stored, from, after, effects, wire);
+        let (change, left) = Change::new(&self.stored, from, after, effects, wire.within(policy.hint_most));
         for step in &change.forget {
             self.handles.remove(step);
             self.ready = None;

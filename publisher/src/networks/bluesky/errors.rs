@@ -3,6 +3,7 @@
 //! may be ours, holds the key. Neither is any 5xx: an existing key is an opaque 500 for some calls.
 
 use super::super::wire::{Proof, Rule, rule};
+use crate::domain::outcome::RATE_LIMITED;
 
 const SIGN_IN: Proof =
     Proof::Reconnect("The server ended the session. Connect the account again with an app password.");
@@ -69,7 +70,7 @@ pub(super) const RULES: &[Rule] = &[
         ),
     ),
     // packages/xrpc-server/src/rate-limiter.ts: before the handler runs.
-    rule(429, "RateLimitExceeded", Proof::Transient("RATE_LIMITED", "The server asks to wait.")),
+    rule(429, "RateLimitExceeded", Proof::Transient(RATE_LIMITED, "The server asks to wait.")),
 ];
 
 /// Whether an answer to `refreshSession` or `deleteSession` means that the session is over for good.

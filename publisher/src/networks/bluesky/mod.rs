@@ -23,7 +23,7 @@ use serde_json::{Value, json as object};
 use super::{
     Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault,
     Secret, Session, Tokens,
-    limits::{Limits, Violation},
+    limits::{Limits, Permits, Violation},
     wire::{self, Call, json, text_of},
 };
 use crate::{
@@ -49,7 +49,16 @@ const FACTS: Facts = Facts {
         metrics: true,
         delete: true,
     },
+    permits: PERMITS,
 };
+
+/// Points of writing a record: 3 for making one, 2 for putting one, 1 for deleting one. A put is counted as if it made
+/// one, so that what people do by hand, and our own deletions, have room.
+const POINTS: i64 = 3;
+
+/// 5000 points an hour and 35,000 a day of each account, failed writes included
+/// (<https://docs.bsky.app/docs/advanced-guides/rate-limits>, packages/pds/src/rate-limits.ts).
+const PERMITS: &[Permits] = &[Permits::per_hours(5_000 / POINTS, 1), Permits::per_hours(35_000 / POINTS, 24)];
 
 /// Most uris that `getPosts` takes (app/bsky/feed/getPosts.json).
 const POSTS_AT_ONCE: usize = 25;

@@ -185,7 +185,7 @@ async fn picture(
 pub(super) fn answer(response: &Response<Bytes>, session: &Session, work: &Work, now_ms: i64) -> Answer {
     let body = json(response).unwrap_or_default();
     let code = text_of(&body, "error");
-    let wire = wire::seen(response, Some(code).filter(|code| !code.is_empty()));
+    let wire = wire::seen(response, Some(code).filter(|code| !code.is_empty()), now_ms);
     let status = response.status();
     let expected = record::uri(&session.native_id, work);
     let outcome = if status.is_success() {

@@ -6,6 +6,7 @@ use super::super::{
     thread,
     wire::{Proof, Rule, rule},
 };
+use crate::domain::outcome::RATE_LIMITED;
 
 const SIGN_IN: Proof = Proof::Reconnect("The server took the authorization back. Connect the account again.");
 
@@ -93,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
     // app/controllers/api/v1/statuses_controller.rb: set_thread, before the action.
     rule(404, "The post you are trying to reply to", Proof::Rejected(thread::GONE.0, thread::GONE.1)),
     // config/initializers/rack_attack.rb and the rate limits of the models.
-    rule(429, "Too many requests", Proof::Transient("RATE_LIMITED", "The server asks to wait.")),
+    rule(429, "Too many requests", Proof::Transient(RATE_LIMITED, "The server asks to wait.")),
 ];
 
 /// The answer when media ids are unknown or belong to a post already. On a first send it means that they have been

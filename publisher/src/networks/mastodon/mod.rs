@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::{
     Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault,
     Secret, Session, Tokens,
-    limits::{Limits, Violation},
+    limits::{Limits, Permits, Violation},
     wire::{self, Call, json, text_of},
 };
 use crate::{
@@ -49,7 +49,14 @@ const FACTS: Facts = Facts {
         metrics: true,
         delete: true,
     },
+    permits: PERMITS,
 };
+
+/// A stock server takes 300 statuses of an account in 3 hours
+/// (<https://docs.joinmastodon.org/api/rate-limits/>, `RateLimiter::FAMILIES` in app/lib/rate_limiter.rb). Its 300 calls
+/// of a token in 5 minutes (config/initializers/rack_attack.rb) are never reached by statuses alone. Where a server's
+/// administrators allow less, its headers say so.
+const PERMITS: &[Permits] = &[Permits::per_hours(300, 3)];
 
 /// What a stock server accepts; each server's own figures override these when an account is connected.
 pub(super) fn limits() -> Limits {

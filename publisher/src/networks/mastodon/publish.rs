@@ -93,7 +93,7 @@ pub(super) fn request(session: &Session, key: &str, body: Bytes) -> Call {
 pub(super) fn answer(response: &Response<Bytes>, media: usize, resend: bool, now_ms: i64) -> Answer {
     let body = json(response).unwrap_or_default();
     let text = text_of(&body, "error");
-    let wire = wire::seen(response, Some(text).filter(|text| !text.is_empty()));
+    let wire = wire::seen(response, Some(text).filter(|text| !text.is_empty()), now_ms);
     let status = response.status();
     if status.is_success() {
         let (id, uri) = (text_of(&body, "id"), text_of(&body, "uri"));
