@@ -5,7 +5,7 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Stdio,
@@ -21,6 +21,8 @@ use tokio::{
     net::TcpStream,
     process::{Child, Command},
 };
+
+use super::process::free_port;
 
 /// A server answers within this time after its start, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -397,14 +399,6 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
             "no {name} under /usr/lib/postgresql: the fault suite needs PostgreSQL (scripts/setup.sh test)"
         ),
     }
-}
-
-/// A port below the range that outgoing connections take theirs from, free a moment ago.
-fn free_port() -> anyhow::Result<u16> {
-    (0..100)
-        .map(|_| rand::random_range(20_000..30_000))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .context("no free port was found")
 }
 
 fn random_word() -> String {

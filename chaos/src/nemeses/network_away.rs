@@ -1,0 +1,40 @@
+//! One network is away for a while: it answers 503, resets every connection, or takes requests and says nothing, even
+//! if it carried them out. What was due there goes out once it is back, exactly once; the other network's posts are
+//! not late for it.
+
+use std::time::Duration;
+
+use rand::seq::IndexedRandom as _;
+use serde_json::{Value, json};
+
+use super::scene::{Ground, Load, lateness_violations};
+use crate::Layer;
+
+/// The lateness the other network's posts may have.
+const UNAFFECTED_MS: i64 = 2_000;
+
+pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
+    let mut scene = ground.embedded(&[]).await?;
+    let away = if scene.coin() { "bluesky" } else { "mastodon" };
+    let faults: [Value; 4] = [
+        json!({"kind": "status", "code": 503}),
+        json!({"kind": "drop_before"}),
+        json!({"kind": "accept_then_reset"}),
+        json!({"kind": "accept_then_timeout"}),
+    ];
+    scene.begin(Load::default()).await?;
+    scene.wait_due(0.1).await;
+    let fault = faults.choose(&mut scene.rng).cloned().unwrap_or_default();
+    scene.say(&format!("{away}: {fault}"));
+    scene.sandbox.script(json!({"network": away, "operation": "any", "fault": fault, "times": 0})).await?;
+    tokio::time::sleep(scene.between(Duration::from_secs(2), Duration::from_secs(4))).await;
+    scene.sandbox.clear_script().await?;
+    scene.end_of_writing().await?;
+    scene
+        .late()
+        .judge_with(|history| {
+            let other = |network: &str| network != away;
+            lateness_violations(history, other, UNAFFECTED_MS)
+        })
+        .await
+}

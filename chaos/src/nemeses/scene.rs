@@ -1,0 +1,411 @@
+//! What every nemesis stands on: a folder, networks, a mesh, users at work, and the judgement at the end.
+//!
+//! ```text
+//!  Ground ──embedded / six / replicas──▶ Scene ──begin──▶ (faults) ──end_of_writing──▶ judge ──▶ Layer
+//! ```
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use postmesh_kit::{
+    clock::{Clock as _, SystemClock},
+    lifecycle::Lifecycle,
+};
+use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    Kind, Layer, Violation, invariants, plan,
+    rig::{
+        Backends, Client, History, Mesh, Sandbox,
+        client::{Draft, Part, Written},
+        drain,
+        history::Allowances,
+            process::free_port,
+        proxy::Proxy,
+        servers::{Postgres, Redis},
+        workload::{self, Crowd},
+    },
+};
+
+/// How long a lease lasts in the meshes of the suite.
+pub(super) const LEASE: Duration = Duration::from_secs(2);
+/// Between two bursts of posts.
+const EVERY: Duration = Duration::from_millis(500);
+/// A post is due at least and at most so long after it was written.
+const AHEAD_MS: (i64, i64) = (500, 3_000);
+/// The 99th percentile of lateness when a fault is none of publishing's business.
+const PROMPT_MS: i64 = 2_000;
+/// What was handed over so long before keeps its place in its account's line.
+const KNOWN_MS: i64 = 1_500;
+/// The database of a mesh.
+const DATABASE: &str = "mesh";
+
+/// How much is going on.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    /// How long posts are written.
+    pub(super) window: Duration,
+    /// Whether posts are edited and withdrawn.
+    pub(super) changes: bool,
+    /// The part of posts that carry a picture.
+    pub(super) media: f64,
+    /// Faults of networks per burst, on average.
+    pub(super) faults: f64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { window: Duration::from_secs(5), changes: true, media: 0.05, faults: 0.0 }
+    }
+}
+
+/// A PostgreSQL, behind a wire that leads to whichever server is the primary, and a Redis.
+pub(super) struct Backing {
+    pub(super) postgres: Postgres,
+    pub(super) wire: Proxy,
+    pub(super) redis: Redis,
+}
+
+impl Backing {
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
+        postgres.create(DATABASE).await?;
+        let wire = Proxy::to(postgres.addr()).await?;
+        Ok(Self { postgres, wire, redis })
+    }
+
+    /// The name of the mesh's database.
+    pub(super) fn database(&self) -> &'static str {
+        DATABASE
+    }
+
+    fn backends(&self) -> Backends {
+        Backends {
+            database: self.postgres.url(self.wire.addr, DATABASE),
+            cache: self.redis.url(self.redis.addr()),
+        }
+    }
+}
+
+/// A case before its mesh is started.
+pub(super) struct Ground {
+    program: PathBuf,
+    folder: PathBuf,
+    seed: u64,
+    sandbox: Option<Sandbox>,
+}
+
+impl Ground {
+    pub(super) fn new(program: PathBuf, folder: PathBuf, seed: u64) -> Self {
+        Self { program, folder, seed, sandbox: None }
+    }
+
+    /// The case's folder, made if it is missing.
+    pub(super) fn folder(&self) -> anyhow::Result<&Path> {
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot make {}", self.folder.display()))?;
+        Ok(&self.folder)
+    }
+
+    /// Puts a wire between the mesh and the networks.
+    pub(super) async fn networks_behind_a_wire(&mut self) -> anyhow::Result<Proxy> {
+        let wire = Proxy::between(Vec::new()).await?;
+        let sandbox = Sandbox::start_behind(wire.addr).await?;
+        wire.lead_to(vec![sandbox.addr()]);
+        self.sandbox = Some(sandbox);
+        Ok(wire)
+    }
+
+    /// The embedded default, with these settings besides the suite's.
+    pub(super) async fn embedded(&mut self, settings: &[(String, String)]) -> anyhow::Result<Scene> {
+        let sandbox = self.networks().await?;
+        let mesh = Mesh::embedded(&self.program, self.folder()?, &sandbox, settings)?;
+        self.scene(sandbox, mesh).await
+    }
+
+    /// The embedded default, its program started by another one.
+    pub(super) async fn embedded_through(&mut self, starter: &[&str]) -> anyhow::Result<Scene> {
+        let sandbox = self.networks().await?;
+        let mut mesh = Mesh::embedded(&self.program, self.folder()?, &sandbox, &[])?;
+        let (program, args) = starter.split_first().context("a starter is a program")?;
+        let start = &mut mesh.starts[0];
+        let own = [start.program.display().to_string()];
+        start.args = args.iter().map(|arg| (*arg).to_owned()).chain(own).chain(start.args.clone()).collect();
+        start.program = PathBuf::from(program);
+        self.scene(sandbox, mesh).await
+    }
+
+    /// One of two, drawn.
+    pub(super) fn coin(&self) -> bool {
+        // Apart from the draws of the scene, which begins later.
+        plan::rng(!self.seed).random_bool(0.5)
+    }
+
+    /// Six processes on these servers, changed before they are started.
+    pub(super) async fn six(
+        &mut self,
+        backing: &Backing,
+        change: impl FnOnce(&mut Mesh) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Scene> {
+        let sandbox = self.networks().await?;
+        let backends = backing.backends();
+        let mut mesh = Mesh::six(&self.program, self.folder()?, &sandbox, &backends, &[]).await?;
+        change(&mut mesh)?;
+        self.scene(sandbox, mesh).await
+    }
+
+    /// Six processes and a second one of each of these services, `<service>-2`. Connections to such a service go to
+    /// each of the two in turn.
+    pub(super) async fn replicas(&mut self, backing: &Backing, services: &[&str]) -> anyhow::Result<Scene> {
+        let mut wires = Vec::new();
+        for _ in services {
+            wires.push(Proxy::between(Vec::new()).await?);
+        }
+        let mut scene = self
+            .six(backing, |mesh| {
+                for (service, wire) in services.iter().zip(&wires) {
+                    let twin = twin(mesh, service)?;
+                    wire.lead_to(vec![address(mesh, service)?, twin]);
+                    let key = format!("POSTMESH_MESH__{}", service.to_uppercase());
+                    for start in &mut mesh.starts {
+                        start.env.push((key.clone(), format!("https://{}", wire.addr)));
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        scene.wires = wires;
+        Ok(scene)
+    }
+
+    async fn networks(&mut self) -> anyhow::Result<Arc<Sandbox>> {
+        match self.sandbox.take() {
+            Some(sandbox) => Ok(Arc::new(sandbox)),
+            None => Ok(Arc::new(Sandbox::start().await?)),
+        }
+    }
+
+    async fn scene(&self, sandbox: Arc<Sandbox>, mut mesh: Mesh) -> anyhow::Result<Scene> {
+        mesh.start_all().await?;
+        let client = Client::of(&mesh.url)?;
+        let load = workload::Load { accounts: 8, tenants: 2, ..workload::Load::default() };
+        let crowd = Crowd::gather(&client, &sandbox, "n", &load).await?;
+        let allow = Allowances {
+            lateness_p99_ms: Some(PROMPT_MS),
+            order_after_ms: Some(KNOWN_MS),
+            ..Allowances::default()
+        };
+        Ok(Scene {
+            rng: plan::rng(self.seed),
+            seed: self.seed,
+            folder: self.folder.clone(),
+            sandbox,
+            mesh,
+            crowd,
+            allow,
+            crashes: 0,
+            began: Instant::now(),
+            span: Duration::ZERO,
+            wires: Vec::new(),
+            writing: None,
+            life: Lifecycle::new(),
+        })
+    }
+}
+
+/// Where a service of a mesh listens for the others.
+pub(super) fn address(mesh: &Mesh, service: &str) -> anyhow::Result<SocketAddr> {
+    let start = &mesh.starts[mesh.number_of(service)];
+    let bind = start.env.iter().rfind(|(key, _)| key == "POSTMESH_MESH__BIND");
+    Ok(bind.with_context(|| format!("{service} listens nowhere"))?.1.parse()?)
+}
+
+/// Adds a second process of a service; answers where it listens.
+fn twin(mesh: &mut Mesh, service: &str) -> anyhow::Result<SocketAddr> {
+    let mut start = mesh.starts[mesh.number_of(service)].clone();
+    let bind: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()?).into();
+    let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()?).into();
+    start.name = format!("{service}-2");
+    start.ready_url = format!("http://{admin}/readyz");
+    start.env.push(("POSTMESH_MESH__BIND".to_owned(), bind.to_string()));
+    start.env.push(("POSTMESH_ADMIN__BIND".to_owned(), admin.to_string()));
+    mesh.add(start);
+    Ok(bind)
+}
+
+/// A mesh that runs, with its users.
+pub(super) struct Scene {
+    pub(super) rng: StdRng,
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) mesh: Mesh,
+    pub(super) crowd: Crowd,
+    pub(super) allow: Allowances,
+    /// Processes that were killed.
+    pub(super) crashes: u64,
+    seed: u64,
+    folder: PathBuf,
+    began: Instant,
+    span: Duration,
+    wires: Vec<Proxy>,
+    writing: Option<JoinHandle<Option<anyhow::Result<()>>>>,
+    life: Lifecycle,
+}
+
+impl Scene {
+    /// The users begin to write.
+    pub(super) async fn begin(&mut self, load: Load) -> anyhow::Result<()> {
+        ensure!(self.writing.is_none(), "the users are writing");
+        let changes = if load.changes { 0.1 } else { 0.0 };
+        let work = workload::Load {
+            burst: 6,
+            every: EVERY,
+            ahead_ms: AHEAD_MS,
+            edits: changes,
+            cancels: changes,
+            media: load.media,
+            faults: load.faults,
+            tokens_s: None,
+            ..workload::Load::default()
+        };
+        let bursts = (load.window.as_millis() / EVERY.as_millis()).max(1) as usize;
+        let (crowd, sandbox) = (self.crowd.clone(), self.sandbox.clone());
+        let rng = StdRng::seed_from_u64(self.rng.next_u64());
+        self.began = Instant::now();
+        self.span = load.window + Duration::from_millis(AHEAD_MS.1.unsigned_abs() / 2);
+        self.writing = Some(
+            self.life.spawn(async move { crowd.work_bursts(&sandbox, &work, rng, bursts).await }),
+        );
+        Ok(())
+    }
+
+    /// Waits until that part of the posts is due, roughly.
+    pub(super) async fn wait_due(&self, part: f64) {
+        tokio::time::sleep_until(self.began + self.span.mul_f64(part)).await;
+    }
+
+    /// Waits until everything the users wanted to do was answered.
+    pub(super) async fn end_of_writing(&mut self) -> anyhow::Result<()> {
+        match self.writing.take() {
+            Some(writing) => writing.await?.context("the users were stopped")?,
+            None => Ok(()),
+        }
+    }
+
+    /// A post on every account, due that long from now, with nothing else done to it.
+    pub(super) async fn post_each(&mut self, ahead: Duration) -> anyhow::Result<Vec<(usize, Written)>> {
+        let due_ms = self.now_ms() + i64::try_from(ahead.as_millis())?;
+        let mut posts = Vec::new();
+        for (n, member) in self.crowd.users.clone().into_iter().enumerate() {
+            for account in &member.accounts {
+                let text = format!("apart {:016x}", self.rng.next_u64());
+                let draft = Draft {
+                    parts: vec![Part { text, media: Vec::new() }],
+                    accounts: vec![account.id.clone()],
+                    due_ms,
+                };
+                posts.push((n, member.user.create(draft).await?));
+            }
+        }
+        Ok(posts)
+    }
+
+    /// The states of a post's targets, as the mesh shows them.
+    pub(super) async fn states(&self, (user, post): &(usize, Written)) -> anyhow::Result<Vec<String>> {
+        let shown = self.crowd.users[*user].user.post(&post.id).await?;
+        Ok(shown.targets.iter().map(|target| drain::state_word(target.state())).collect())
+    }
+
+    /// Withdraws posts.
+    pub(super) async fn withdraw(&self, posts: &[(usize, Written)]) -> anyhow::Result<()> {
+        for (user, post) in posts {
+            self.crowd.users[*user].user.cancel(&post.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills a process and notes it.
+    pub(super) async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        self.crashes += 1;
+        let n = self.mesh.number_of(name);
+        self.mesh.kill(n).await
+    }
+
+    /// A time between two, drawn.
+    pub(super) fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        if least >= most { least } else { self.rng.random_range(least..most) }
+    }
+
+    /// One of two, drawn.
+    pub(super) fn coin(&mut self) -> bool {
+        self.rng.random_bool(0.5)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        SystemClock.now_ms()
+    }
+
+    /// Notes in the suite's log what was drawn.
+    pub(super) fn say(&self, words: &str) {
+        tracing::info!(seed = self.seed, drawn = words, "a nemesis drew");
+    }
+
+    /// The fault keeps posts from going out on time, and out of the order they were written in.
+    pub(super) fn late(mut self) -> Self {
+        self.allow.lateness_p99_ms = None;
+        self
+    }
+
+    /// Waits until all is settled and judges the invariants; adds what was found already.
+    pub(super) async fn judge(self, found: Vec<Violation>) -> anyhow::Result<Layer> {
+        self.judge_with(|_| found).await
+    }
+
+    /// The same, with a judgement of the nemesis' own.
+    pub(super) async fn judge_with(
+        mut self,
+        own: impl FnOnce(&History) -> Vec<Violation>,
+    ) -> anyhow::Result<Layer> {
+        self.end_of_writing().await?;
+        let (sandbox, crowd, allow) = (self.sandbox.clone(), self.crowd.clone(), self.allow.clone());
+        let history = drain::drain(&sandbox, &mut self.mesh, &crowd, self.seed, self.crashes, allow).await?;
+        let mut layer = invariants::judge(Kind::Nemeses.name(), &history);
+        layer.violations.extend(own(&history));
+        layer.counts.kills = self.crashes;
+        if !layer.violations.is_empty() {
+            let folder = &self.folder;
+            std::fs::write(folder.join("history.json"), serde_json::to_vec_pretty(&history)?)?;
+            self.sandbox.keep(folder).await?;
+            self.mesh.keep_logs(folder)?;
+        }
+        Ok(layer)
+    }
+}
+
+/// Published targets of some networks that came later than `most_ms` after they were due (or acknowledged, when that
+/// was later).
+pub(super) fn lateness_violations(
+    history: &History,
+    network: impl Fn(&str) -> bool,
+    most_ms: i64,
+) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for target in &history.targets {
+        let Some(last) = target.last() else { continue };
+        let concerned = history.account(&target.account).is_some_and(|account| network(&account.network));
+        let seen = history.visible.iter().find(|visible| visible.content == last.content);
+        if let Some(visible) = seen.filter(|_| concerned && target.position == 0) {
+            let late = visible.at_ms - last.due_ms.max(last.acked_ms);
+            if late > most_ms {
+                let what = format!("{} ms late, though the fault did not concern it", late);
+                violations.push(Violation::of("I6", what).at(&target.id));
+            }
+        }
+    }
+    violations
+}
