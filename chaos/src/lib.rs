@@ -21,9 +21,11 @@ pub mod progress;
 pub mod report;
 pub mod rig;
 pub mod simulation;
+pub mod suite;
 
 pub use crate::{
     plan::{Kind, Plan},
     progress::{Bar, Progress},
     report::{Counts, Layer, Report, Violation},
+    suite::{Options, Span, replay, run},
 };

@@ -89,6 +89,11 @@ impl Plan {
         }
     }
 
+    /// The seed of the round after the one with this seed. It belongs to no layer.
+    pub fn next(seed: u64) -> u64 {
+        mixed(seed) >> (64 - DRAWN)
+    }
+
     /// How many of something this run does, when a whole run does `whole`: at least one.
     pub fn count(&self, whole: u64) -> u64 {
         ((whole as f64 * self.share).round() as u64).max(1)

@@ -7,12 +7,14 @@
 //!                 └──────────▶ History ◀───┴─────────────────────────────────────┘ ──▶ invariants::check
 //! ```
 
+pub mod backends;
 pub mod client;
 pub mod drain;
 pub mod history;
 pub mod mesh;
 pub mod process;
 pub mod proxy;
+pub mod remains;
 pub mod sandbox;
 pub mod servers;
 pub mod workload;

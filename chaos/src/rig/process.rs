@@ -5,6 +5,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -172,12 +173,16 @@ pub async fn is_ready(url: &str) -> bool {
 /// Plain HTTP without proxies or redirects, for addresses of this machine.
 #[expect(clippy::disallowed_methods, reason = "the suite calls only what it started itself")]
 pub fn http() -> reqwest::Client {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .build()
-        .expect("the client's settings are constant")
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            // What is asked here is often gone a moment later; and a connection belongs to the runtime it began in.
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("the client's settings are constant")
+    });
+    CLIENT.clone()
 }
 
 /// A loopback port that was free a moment ago and lies below those the kernel hands out by itself, so that no

@@ -3,6 +3,7 @@
 mod accounts;
 mod bench;
 mod certs;
+mod chaos;
 mod doctor;
 mod health;
 mod post;
@@ -70,6 +71,8 @@ enum Verb {
     Certs(certs::Certs),
     /// Measure this build: a burst of posts at one instant through the embedded default
     Bench(bench::Bench),
+    /// Break this build on purpose and check what the networks saw
+    Chaos(chaos::Chaos),
     /// Run the stand-in networks alone
     Sandbox(sandbox::Sandbox),
     /// Register a user and a workspace, and sign in
@@ -106,6 +109,7 @@ impl Cli {
             Verb::Health(verb) => verb.run().await,
             Verb::Certs(verb) => verb.run(),
             Verb::Bench(verb) => verb.run().await,
+            Verb::Chaos(verb) => verb.run().await,
             Verb::Sandbox(verb) => verb.run().await,
             Verb::Register(verb) => verb.run().await,
             Verb::Login(verb) => verb.run().await,
