@@ -16,10 +16,15 @@ pub struct Config {
     pub scan_period_ms: u64,
     /// An offer to the publisher that was not answered is repeated after this long.
     pub offer_lease_ms: i64,
-    /// Batches on their way to the publisher at the same time.
+    /// Batches on their way to the publisher at the same time. One of them is always left to other tenants than those
+    /// that have all the rest.
     pub lanes: usize,
     /// Targets of one batch, at most 500.
     pub batch: usize,
+    /// How far ahead of its due time a target's account is checked, so that a warning comes in time; 0 for never.
+    pub preflight_ms: i64,
+    /// A checked account is checked again after this long.
+    pub preflight_recheck_ms: i64,
     /// Watchers learn of changes made by other replicas within this time.
     pub watch_poll_ms: u64,
     /// How long answers are kept for repeated request ids.
@@ -35,6 +40,8 @@ impl Default for Config {
             offer_lease_ms: 30_000,
             lanes: 4,
             batch: 500,
+            preflight_ms: 60 * 60_000,
+            preflight_recheck_ms: 10 * 60_000,
             watch_poll_ms: 1_000,
             request_memory_ms: 24 * 60 * 60_000,
         }
@@ -59,6 +66,14 @@ impl Config {
         within((100..=600_000).contains(&self.offer_lease_ms), "offer_lease_ms must be 100 to 600000");
         within((1..=64).contains(&self.lanes), "lanes must be 1 to 64");
         within((1..=500).contains(&self.batch), "batch must be 1 to 500");
+        within(
+            (0..=7 * 86_400_000).contains(&self.preflight_ms),
+            "preflight_ms must be 0 (never) to 604800000 (a week)",
+        );
+        within(
+            (60_000..=86_400_000).contains(&self.preflight_recheck_ms),
+            "preflight_recheck_ms must be 60000 (a minute) to 86400000 (a day)",
+        );
         within((10..=60_000).contains(&self.watch_poll_ms), "watch_poll_ms must be 10 to 60000");
         within(self.request_memory_ms >= 3_600_000, "request_memory_ms must be at least 3600000 (an hour)");
         problems

@@ -35,6 +35,9 @@ pub enum Error {
     /// Its state does not allow the change.
     #[error("{1}")]
     Refused(Uuid, Refusal),
+    /// The target does not wait for a confirmation, or was settled otherwise; the publisher's words.
+    #[error("{1}")]
+    NotConfirmable(Uuid, String),
     /// The caller's role writes posts but does not plan them.
     #[error("your role, {0}, does not plan posts; leave schedule_time out and let an editor plan the draft")]
     MayNotPublish(String),
@@ -139,7 +142,9 @@ impl Classify for Error {
         match self {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::PostNotFound(_) | Self::TargetNotFound(_) | Self::AccountNotFound(_) => ErrorKind::NotFound,
-            Self::AccountNotReady(_) | Self::Refused(..) => ErrorKind::Precondition,
+            Self::AccountNotReady(_) | Self::Refused(..) | Self::NotConfirmable(..) => {
+                ErrorKind::Precondition
+            }
             Self::MayNotPublish(_) => ErrorKind::Forbidden,
             Self::StaleEtag(_) | Self::Contended(_) => ErrorKind::Conflict,
             Self::HoldExpired | Self::Away { .. } | Self::Stopping => ErrorKind::Unavailable,
@@ -156,6 +161,7 @@ impl Classify for Error {
             Self::AccountNotFound(_) => "ACCOUNT_NOT_FOUND",
             Self::AccountNotReady(_) => "ACCOUNT_NOT_READY",
             Self::StaleEtag(_) => "ETAG_STALE",
+            Self::NotConfirmable(..) => "TARGET_NOT_CONFIRMABLE",
             Self::MayNotPublish(_) => "PUBLISH_PERMISSION_DENIED",
             Self::Refused(_, refusal) => match refusal {
                 Refusal::AlreadySent => "ALREADY_SENT",
@@ -163,6 +169,7 @@ impl Classify for Error {
                 Refusal::BeingSent => "BEING_SENT",
                 Refusal::NothingToSchedule => "NOTHING_TO_SCHEDULE",
                 Refusal::NotRetryable => "TARGET_NOT_RETRYABLE",
+                Refusal::PartBeforeMissing => "PART_BEFORE_NOT_PUBLISHED",
                 Refusal::NoSuchTarget => "TARGET_NOT_FOUND",
             },
             Self::Contended(_) => "POST_CONTENDED",
@@ -195,7 +202,7 @@ impl Classify for Error {
             Self::PostNotFound(id) | Self::StaleEtag(id) | Self::Refused(id, _) | Self::Contended(id) => {
                 Some(("post", id.to_string()))
             }
-            Self::TargetNotFound(id) => Some(("target", id.to_string())),
+            Self::TargetNotFound(id) | Self::NotConfirmable(id, _) => Some(("target", id.to_string())),
             Self::AccountNotFound(ids) => ids.first().map(|id| ("account", id.to_string())),
             Self::AccountNotReady(accounts) => {
                 accounts.first().map(|a| ("account", a.account_id.to_string()))

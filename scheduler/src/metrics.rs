@@ -8,6 +8,10 @@ pub const HANDED_OVER: &str = "postmesh_scheduler_handed_over_total";
 pub const HAND_OVER_LATENESS: &str = "postmesh_scheduler_hand_over_lateness_seconds";
 /// Batches that the publisher did not take.
 pub const HAND_OVER_FAILURES: &str = "postmesh_scheduler_hand_over_failures_total";
+/// Offers of single targets that the publisher failed on; anything but 0 needs a look at the publisher.
+pub const POISONED: &str = "postmesh_scheduler_poisoned_offers_total";
+/// Targets newly warned of because their account could not publish when they are due.
+pub const PREFLIGHT_WARNINGS: &str = "postmesh_scheduler_preflight_warnings_total";
 /// Targets missed here because nobody was running when they were due.
 pub const MISSED: &str = "postmesh_scheduler_missed_total";
 /// Events of the publisher taken in.
@@ -32,6 +36,8 @@ pub fn describe() {
         "from the moment a hand-over was due to its answer"
     );
     describe_counter!(HAND_OVER_FAILURES, "batches that the publisher did not take");
+    describe_counter!(POISONED, "offers of single targets that the publisher failed on");
+    describe_counter!(PREFLIGHT_WARNINGS, "targets newly warned of because their account could not publish");
     describe_counter!(MISSED, "targets missed because nobody was running when they were due");
     describe_counter!(EVENTS, "events of the publisher taken in");
     describe_counter!(CONTRADICTIONS, "facts that contradicted a final state");

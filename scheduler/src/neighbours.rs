@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
-use postmesh_kit::time;
-use postmesh_proto::{media::v1 as media, publisher::v1 as publisher, publisher::v1::NetworkSettings};
+use postmesh_kit::{status::FieldViolation, time};
+use postmesh_proto::{
+    common::v1 as common, media::v1 as media, publisher::v1 as publisher, publisher::v1::NetworkSettings,
+};
 use prost::Message;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +23,11 @@ const PUBLISHER: &str = "publisher";
 const MEDIA: &str = "media";
 /// Items of one Recall at most, by its contract.
 const MAX_RECALL: usize = 500;
+/// Items of one Validate at most, by its contract, and their bytes, well under the limit of a message.
+const MAX_VALIDATE: usize = 100;
+const MAX_VALIDATE_BYTES: usize = 2 * 1024 * 1024;
+/// Accounts of one CheckAccounts at most, by its contract.
+const MAX_CHECK: usize = 100;
 
 /// What the publisher answered to one offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +72,11 @@ pub fn delivery(offer: &Offer, max_lateness_ms: i64) -> Result<publisher::Delive
         due_time: Some(time::to_proto(offer.due_at)),
         max_lateness: Some(time::duration_to_proto(max_lateness_ms)),
         content: Some(content(&offer.text, &offer.media, &offer.settings)?),
-        thread: None,
+        thread: offer.thread.map(|place| publisher::ThreadPlace {
+            root_target_id: place.root.to_string(),
+            previous_target_id: place.previous.map(|id| id.to_string()).unwrap_or_default(),
+            position: place.position,
+        }),
     })
 }
 
@@ -147,19 +158,105 @@ pub async fn validate(
     workspace_id: Uuid,
     items: Vec<publisher::ValidateItem>,
 ) -> Result<Vec<publisher::ValidateResult>, Error> {
-    let asked = items.len();
-    let request = publisher::ValidateRequest { workspace_id: workspace_id.to_string(), items };
-    let results = client
-        .validate(request)
-        .await
-        .map_err(|status| Error::from_neighbour(PUBLISHER, status))?
-        .into_inner()
-        .results;
-    if results.len() == asked {
-        Ok(results)
-    } else {
-        Err(out_of_contract(format!("{asked} contents got {} results", results.len())))
+    let mut results = Vec::with_capacity(items.len());
+    let mut items = items.into_iter().peekable();
+    while items.peek().is_some() {
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while let Some(item) =
+            items.next_if(|item| chunk.is_empty() || bytes + item.encoded_len() <= MAX_VALIDATE_BYTES)
+        {
+            bytes += item.encoded_len();
+            chunk.push(item);
+            if chunk.len() == MAX_VALIDATE {
+                break;
+            }
+        }
+        let asked = chunk.len();
+        let request = publisher::ValidateRequest { workspace_id: workspace_id.to_string(), items: chunk };
+        let answer =
+            client.validate(request).await.map_err(|status| Error::from_neighbour(PUBLISHER, status))?;
+        let answered = answer.into_inner().results;
+        if answered.len() != asked {
+            return Err(out_of_contract(format!("{asked} contents got {} results", answered.len())));
+        }
+        results.extend(answered);
     }
+    Ok(results)
+}
+
+/// Settles a target with a user's answer; where it is now. What the publisher refuses is refused with its words.
+pub async fn confirm(
+    client: &mut PublisherClient,
+    workspace_id: Uuid,
+    target_id: Uuid,
+    revision: i64,
+    confirmation: common::TargetConfirmation,
+) -> Result<TargetState, Error> {
+    let request = publisher::ConfirmRequest {
+        workspace_id: workspace_id.to_string(),
+        target_id: target_id.to_string(),
+        revision,
+        confirmation: Some(confirmation),
+    };
+    let answer = client.confirm(request).await.map_err(|status| match status.code() {
+        Code::FailedPrecondition => Error::NotConfirmable(target_id, status.message().to_owned()),
+        Code::NotFound => Error::NotConfirmable(target_id, NEVER_SENT.to_owned()),
+        Code::InvalidArgument => Error::invalid(FieldViolation::new(
+            "confirmation",
+            "REFUSED",
+            format!("cannot be taken: {}", status.message()),
+        )),
+        _ => Error::from_neighbour(PUBLISHER, status),
+    })?;
+    convert::target_state(answer.into_inner().state())
+        .ok_or_else(|| out_of_contract("a confirmation without a state".to_owned()))
+}
+
+/// What the answer is when the publisher has never seen the target.
+pub const NEVER_SENT: &str = "the target has not been sent, so there is nothing to confirm";
+
+/// A page of the steps of a target; empty for one the publisher has never seen.
+pub async fn steps(
+    client: &mut PublisherClient,
+    request: publisher::ListStepsRequest,
+) -> Result<publisher::ListStepsResponse, Error> {
+    match client.list_steps(request).await {
+        Ok(answer) => Ok(answer.into_inner()),
+        Err(status) if status.code() == Code::NotFound => Ok(publisher::ListStepsResponse::default()),
+        Err(status) if status.code() == Code::InvalidArgument => Err(Error::invalid(FieldViolation::new(
+            "page_token",
+            "NOT_A_TOKEN",
+            "is not from a page of this list; begin again without it",
+        ))),
+        Err(status) => Err(Error::from_neighbour(PUBLISHER, status)),
+    }
+}
+
+/// Why accounts of a workspace could not publish until then, in their order; `None` for those that could.
+pub async fn check_accounts(
+    client: &mut PublisherClient,
+    workspace_id: Uuid,
+    accounts: &[Uuid],
+    until: i64,
+) -> Result<Vec<Option<Problem>>, Error> {
+    let mut found = Vec::with_capacity(accounts.len());
+    for chunk in accounts.chunks(MAX_CHECK) {
+        let request = publisher::CheckAccountsRequest {
+            workspace_id: workspace_id.to_string(),
+            account_ids: chunk.iter().map(Uuid::to_string).collect(),
+            until: Some(time::to_proto(until)),
+        };
+        let answer = client
+            .check_accounts(request)
+            .await
+            .map_err(|status| Error::from_neighbour(PUBLISHER, status))?;
+        let checks = answer.into_inner().checks;
+        if checks.len() != chunk.len() {
+            return Err(out_of_contract(format!("{} accounts got {} checks", chunk.len(), checks.len())));
+        }
+        found.extend(checks.into_iter().map(|check| check.problem.map(convert::problem)));
+    }
+    Ok(found)
 }
 
 /// Opens the stream of what becomes of deliveries, after a sequence number.

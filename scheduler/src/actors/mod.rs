@@ -5,6 +5,7 @@
 //!   ├─ Clock                   rings when the next target has to be handed over
 //!   ├─ Lane × n                claims what is due, hands it over, marks the answer
 //!   ├─ Results                 tails the publisher's events into the database
+//!   ├─ Preflight               warns of accounts that could not publish what is due soon
 //!   └─ Sweeper                 sets media holds right, forgets old answers
 //! ```
 //! Mailboxes stay short by construction: a wake-up is sent only when it is earlier than the one that is set, and each
@@ -12,9 +13,12 @@
 
 mod clock;
 mod lane;
+mod offers;
+mod preflight;
 mod results;
 mod supervisor;
 mod sweeper;
+mod turns;
 
 use std::{
     sync::{
@@ -38,6 +42,8 @@ struct Room {
     feed: Feed,
     /// The moment the clock is set to, Unix milliseconds.
     armed: Arc<AtomicI64>,
+    /// Which tenants the lanes carry.
+    turns: turns::Turns,
 }
 
 impl Room {
@@ -81,6 +87,7 @@ pub async fn start(config: &Config, deps: &Deps, store: &Store, feed: &Feed) -> 
         store: store.clone(),
         feed: feed.clone(),
         armed: armed.clone(),
+        turns: turns::Turns::default(),
     };
     let (supervisor, ended) = Actor::spawn(None, supervisor::SchedulerSupervisor, room)
         .await

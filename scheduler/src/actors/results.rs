@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{Room, beside, pause};
+use super::{Room, beside, pause, supervisor};
 use crate::{error::Error, metrics, neighbours};
 
 /// Events of one transaction at most.
@@ -23,17 +23,22 @@ pub(super) enum Msg {
 
 pub(super) struct State {
     room: Room,
+    supervisor: ActorRef<supervisor::Msg>,
     failures: u32,
 }
 
 impl Actor for Results {
     type Msg = Msg;
     type State = State;
-    type Arguments = Room;
+    type Arguments = (Room, ActorRef<supervisor::Msg>);
 
-    async fn pre_start(&self, myself: ActorRef<Msg>, room: Room) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Msg>,
+        (room, supervisor): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
         myself.cast(Msg::Open)?;
-        Ok(State { room, failures: 0 })
+        Ok(State { room, supervisor, failures: 0 })
     }
 
     async fn handle(
@@ -44,9 +49,9 @@ impl Actor for Results {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::Open => {
-                let room = state.room.clone();
+                let (room, supervisor) = (state.room.clone(), state.supervisor.clone());
                 beside(&state.room.deps.lifecycle, &myself, Msg::Ended(None), async move {
-                    Msg::Ended(Some(tail_and_log(&room).await))
+                    Msg::Ended(Some(tail_and_log(&room, &supervisor).await))
                 });
             }
             Msg::Ended(None) => return Err("tailing the publisher died".into()),
@@ -60,10 +65,10 @@ impl Actor for Results {
 }
 
 /// Tails until the stream ends; true when anything was taken in.
-async fn tail_and_log(room: &Room) -> bool {
+async fn tail_and_log(room: &Room, supervisor: &ActorRef<supervisor::Msg>) -> bool {
     let mut worked = false;
     let ended = tokio::select! {
-        ended = tail(room, &mut worked) => ended,
+        ended = tail(room, supervisor, &mut worked) => ended,
         () = room.deps.lifecycle.stopping() => return true,
     };
     ::metrics::gauge!(metrics::TAILING).set(0.0);
@@ -79,7 +84,7 @@ async fn tail_and_log(room: &Room) -> bool {
     worked
 }
 
-async fn tail(room: &Room, worked: &mut bool) -> Result<(), Error> {
+async fn tail(room: &Room, supervisor: &ActorRef<supervisor::Msg>, worked: &mut bool) -> Result<(), Error> {
     let after = room.store.cursor().await?;
     let mut stream = neighbours::tail(&mut room.deps.publisher.clone(), after).await?;
     ::metrics::gauge!(metrics::TAILING).set(1.0);
@@ -102,6 +107,10 @@ async fn tail(room: &Room, worked: &mut bool) -> Result<(), Error> {
                 );
             }
             room.feed.wake(learnt.workspaces);
+            if learnt.mended {
+                // Parts of threads go out again with the part before them.
+                let _ = supervisor.cast(supervisor::Msg::Look);
+            }
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
-use super::{Room, clock, lane, pause, results, sweeper};
+use super::{Room, clock, lane, pause, preflight, results, sweeper};
 use crate::metrics;
 
 /// An actor that has run this long before it ended is started again as if it had never failed.
@@ -20,6 +20,7 @@ pub(super) enum Child {
     Clock,
     Results,
     Sweeper,
+    Preflight,
     Lane(usize),
 }
 
@@ -29,6 +30,7 @@ impl Child {
             Self::Clock => "clock",
             Self::Results => "results",
             Self::Sweeper => "sweeper",
+            Self::Preflight => "preflight",
             Self::Lane(_) => "lane",
         }
     }
@@ -75,7 +77,7 @@ impl Actor for SchedulerSupervisor {
         for lane in 0..state.room.config.lanes {
             state.start(Child::Lane(lane), &myself).await;
         }
-        for child in [Child::Results, Child::Sweeper, Child::Clock] {
+        for child in [Child::Results, Child::Sweeper, Child::Preflight, Child::Clock] {
             state.start(child, &myself).await;
         }
         Ok(())
@@ -139,9 +141,12 @@ impl State {
                 self.clock = Some(actor.clone());
                 actor.get_id()
             }),
-            Child::Results => Actor::spawn_linked(None, results::Results, self.room.clone(), cell)
+            Child::Preflight => Actor::spawn_linked(None, preflight::Preflight, self.room.clone(), cell)
                 .await
                 .map(|(actor, _)| actor.get_id()),
+            Child::Results => {
+                Actor::spawn_linked(None, results::Results, args, cell).await.map(|(actor, _)| actor.get_id())
+            }
             Child::Sweeper => Actor::spawn_linked(None, sweeper::Sweeper, self.room.clone(), cell).await.map(
                 |(actor, _)| {
                     self.sweeper = Some(actor.clone());

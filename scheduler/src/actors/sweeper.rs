@@ -96,7 +96,7 @@ async fn sweep(room: &Room, forget: bool) -> Result<(), Error> {
         let found = checks.len();
         for check in checks {
             let post = room.store.post(check.workspace_id, check.post_id).await?;
-            let needed = post.filter(Post::needs_media).map(|post| post.media_ids()).unwrap_or_default();
+            let needed = post.as_ref().map(Post::needed_media).unwrap_or_default();
             let mut client = room.deps.media.clone();
             match neighbours::replace_holds(&mut client, check.workspace_id, check.post_id, &needed).await {
                 Ok(()) => {}

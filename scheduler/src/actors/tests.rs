@@ -42,7 +42,8 @@ async fn a_room() -> (Room, tempfile::TempDir) {
     };
     let store = Store::new(db);
     let feed = Feed::start(store.clone(), &config, &deps.lifecycle);
-    (Room { config, deps, store, feed, armed: Arc::new(AtomicI64::new(i64::MAX)) }, folder)
+    let armed = Arc::new(AtomicI64::new(i64::MAX));
+    (Room { config, deps, store, feed, armed, turns: turns::Turns::default() }, folder)
 }
 
 fn a_due_post(now: i64) -> Post {
@@ -59,7 +60,8 @@ fn a_due_post(now: i64) -> Post {
         author_id: ids::new(),
         text: "hello".into(),
         media: Vec::new(),
-        targets: vec![Target::new(&input, Some(now), 0)],
+        thread: Vec::new(),
+        targets: vec![Target::new(&input, 0, Some(now), 0)],
         due_at: Some(now),
         revision: 1,
         created_at: now,
@@ -73,7 +75,7 @@ async fn killed_actors_come_back_and_go_on_with_the_database() {
     let (room, _folder) = a_room().await;
     let bell = start(&room.config, &room.deps, &room.store, &room.feed).await.unwrap();
     let children = || bell.supervisor.get_cell().get_children();
-    let all = room.config.lanes + 3;
+    let all = room.config.lanes + 4;
     let settled = async {
         while children().len() < all {
             tokio::task::yield_now().await;

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::{
     input::NewTarget,
     post::{Media, Post},
-    target::{RecallIntent, Stance, Target, TargetState},
+    rewrite::rewrite,
+    target::{Fact, Problem, RecallIntent, Stance, Target, TargetState},
+    thread::{Part, may_follow, sent_again},
 };
 
 /// How long a recall may be under way before the clock asks the publisher again.
@@ -33,10 +35,19 @@ pub enum Change {
     Cancel,
     /// Remove it here.
     Delete,
-    /// Send one target again.
+    /// Send one target again, and with it the later parts of its thread that were given up because of it.
     Retry {
         /// The target.
         target_id: Uuid,
+    },
+    /// Take in what the publisher made of a user's answer about a target whose own answer was lost.
+    Confirm(Confirmed),
+    /// End targets that cannot be handed over, for the reason a recall of them would carry.
+    GiveUp {
+        /// The targets and their revisions.
+        targets: Vec<(Uuid, i64)>,
+        /// Why.
+        why: RecallIntent,
     },
     /// Finish recalls whose answer was never stored.
     Settle,
@@ -57,8 +68,25 @@ pub struct Edit {
     pub text: Option<String>,
     /// The media.
     pub media: Option<Vec<Media>>,
-    /// The targets; those of accounts that stay keep their ids.
+    /// The accounts; the targets of those that stay keep their ids.
     pub targets: Option<Vec<NewTarget>>,
+    /// The further parts.
+    pub thread: Option<Vec<Part>>,
+}
+
+/// A user's answer about one revision of a target, as the publisher settled it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The target.
+    pub target_id: Uuid,
+    /// The revision the user was asked about.
+    pub revision: i64,
+    /// Where the publisher has it now.
+    pub state: TargetState,
+    /// Where it is live; empty when the user did not say so.
+    pub url: String,
+    /// Whether the user wants it posted again.
+    pub again: bool,
 }
 
 /// The publisher's answer to one recall.
@@ -91,8 +119,13 @@ pub enum Refusal {
     #[error("no target of the post can be planned; send failed or missed targets again one by one")]
     NothingToSchedule,
     /// The target has not ended, or is visible.
-    #[error("only a failed, missed or cancelled target can be sent again")]
+    #[error("only a failed, missed, cancelled or dropped target can be sent again")]
     NotRetryable,
+    /// It would be a reply to nothing.
+    #[error(
+        "the part of the thread before this one is not published; send that one again, and this one follows it"
+    )]
+    PartBeforeMissing,
     /// No such target on the post.
     #[error("the post has no such target")]
     NoSuchTarget,
@@ -126,13 +159,15 @@ pub fn decide(post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) 
         let restored = restore(post, change, verdicts, moment);
         return Decision::Refuse(restored, refusal);
     }
-    let open: Vec<_> = post
+    let mut open: Vec<_> = post
         .targets
         .iter()
         .filter(|target| concerns(change, target) && target.stance() == Stance::Held)
-        .map(|target| (target.id, target.revision))
-        .filter(|key| !verdicts.contains_key(key))
+        .filter(|target| !verdicts.contains_key(&(target.id, target.revision)))
         .collect();
+    // Later parts first, so that none is given up for want of the part before it while it is being withdrawn.
+    open.sort_by_key(|target| std::cmp::Reverse(target.thread_position));
+    let open: Vec<_> = open.into_iter().map(|target| (target.id, target.revision)).collect();
     if open.is_empty() { apply(post, change, verdicts, moment) } else { ask(post, change, open, moment) }
 }
 
@@ -140,7 +175,12 @@ pub fn decide(post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) 
 fn concerns(change: &Change, target: &Target) -> bool {
     match change {
         Change::Edit(_) | Change::Schedule { .. } | Change::Cancel | Change::Delete => target.is_waiting(),
-        Change::Retry { .. } | Change::Revive { .. } => false,
+        Change::Retry { .. } | Change::Revive { .. } | Change::Confirm(_) => false,
+        Change::GiveUp { targets, why } => {
+            target.is_waiting()
+                && targets.contains(&(target.id, target.revision))
+                && target.recall.is_none_or(|intent| intent == *why)
+        }
         Change::Settle => target.recall.is_some(),
     }
 }
@@ -155,9 +195,7 @@ fn allowed(post: &Post, change: &Change, verdicts: &Verdicts) -> Result<(), Refu
     let sent = any(Stance::Busy) || any(Stance::Out) || post.targets.iter().any(|target| too_late(&target));
     match change {
         Change::Edit(_) | Change::Schedule { .. } if sent => Err(Refusal::AlreadySent),
-        Change::Schedule { .. } if !post.targets.iter().any(can_be_planned) => {
-            Err(Refusal::NothingToSchedule)
-        }
+        Change::Schedule { .. } if !plannable(post).contains(&true) => Err(Refusal::NothingToSchedule),
         Change::Cancel if !post.targets.iter().filter(|t| !too_late(t)).any(Target::is_waiting) => {
             Err(Refusal::NothingToCancel)
         }
@@ -172,25 +210,39 @@ fn allowed(post: &Post, change: &Change, verdicts: &Verdicts) -> Result<(), Refu
         {
             Err(Refusal::BeingSent)
         }
-        Change::Retry { target_id } => match post.targets.iter().find(|target| target.id == *target_id) {
+        Change::Retry { target_id } => match place(post, *target_id) {
             None => Err(Refusal::NoSuchTarget),
-            Some(target) => match target.state {
-                TargetState::Failed | TargetState::Missed | TargetState::Cancelled => Ok(()),
-                _ => Err(Refusal::NotRetryable),
-            },
+            Some(at) if !post.targets[at].state.may_be_retried() => Err(Refusal::NotRetryable),
+            Some(at) if !may_follow(&post.targets, at) => Err(Refusal::PartBeforeMissing),
+            Some(_) => Ok(()),
         },
+        Change::Confirm(confirmed) if place(post, confirmed.target_id).is_none() => {
+            Err(Refusal::NoSuchTarget)
+        }
         _ => Ok(()),
     }
 }
 
-fn can_be_planned(target: &Target) -> bool {
-    target.is_waiting() || matches!(target.state, TargetState::Draft | TargetState::Cancelled)
+/// Which targets can be planned: those that wait, and those that rest and follow nothing that stays behind.
+fn plannable(post: &Post) -> Vec<bool> {
+    let mut plannable = Vec::with_capacity(post.targets.len());
+    for target in &post.targets {
+        let rests = matches!(target.state, TargetState::Draft | TargetState::Cancelled);
+        let follows = target.thread_position == 0 || plannable.last() == Some(&true);
+        plannable.push(target.is_waiting() || (rests && follows));
+    }
+    plannable
+}
+
+fn place(post: &Post, target_id: Uuid) -> Option<usize> {
+    post.targets.iter().position(|target| target.id == target_id)
 }
 
 /// Marks the intent on everything the change is about, so that nothing more is offered meanwhile.
 fn ask(mut post: Post, change: &Change, open: Vec<(Uuid, i64)>, moment: Moment) -> Decision {
     let intent = match change {
         Change::Cancel | Change::Delete => RecallIntent::Cancel,
+        Change::GiveUp { why, .. } => *why,
         _ => RecallIntent::Edit,
     };
     for target in post.targets.iter_mut().filter(|target| concerns(change, target)) {
@@ -208,7 +260,7 @@ fn restore(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment)
     for target in post.targets.iter_mut().filter(|target| target.recall.is_some()) {
         match verdict(target, verdicts) {
             Some(Verdict::Recalled) if matches!(change, Change::Delete | Change::Cancel) => target.cancel(),
-            Some(Verdict::Recalled) => plan_on(target, moment),
+            Some(Verdict::Recalled) => target.plan_on(moment),
             Some(Verdict::TooLate) => keep(target, moment),
             // Free targets were only held back.
             None if target.stance() == Stance::Free => {
@@ -227,7 +279,8 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
         Change::Edit(edit) => rewrite(&mut post, edit, moment),
         Change::Schedule { due_at } => {
             post.due_at = Some(*due_at);
-            for target in post.targets.iter_mut().filter(|target| can_be_planned(target)) {
+            let plannable = plannable(&post);
+            for (target, _) in post.targets.iter_mut().zip(plannable).filter(|(_, can)| *can) {
                 target.plan(*due_at, moment.lead_ms);
             }
         }
@@ -240,11 +293,28 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
             }
         }
         Change::Retry { target_id } => {
-            let due_at = post.due_at.map_or(moment.now, |due| due.max(moment.now));
-            if let Some(target) = post.targets.iter_mut().find(|target| target.id == *target_id) {
-                target.plan(due_at, moment.lead_ms);
+            if let Some(at) = place(&post, *target_id) {
+                send_again(&mut post, at, moment);
             }
-            post.due_at = post.due_at.or(Some(due_at));
+        }
+        Change::Confirm(confirmed) => {
+            if !confirm(&mut post, confirmed, moment) {
+                return Decision::Save(post);
+            }
+        }
+        Change::GiveUp { why, .. } => {
+            for target in post.targets.iter_mut().filter(|target| concerns(change, target)) {
+                match verdict(target, verdicts) {
+                    // It has the target although it could not take it: its events tell the rest.
+                    Some(Verdict::TooLate) => {
+                        target.recall = None;
+                        target.wake_at =
+                            (target.state == TargetState::Scheduled).then_some(moment.now + RECALL_GRACE_MS);
+                    }
+                    _ => target.give_up(*why),
+                }
+            }
+            return Decision::Save(post);
         }
         Change::Revive { target_id, revision } => {
             let void = |target: &&mut Target| {
@@ -254,7 +324,7 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
                     && target.is_waiting()
             };
             if let Some(target) = post.targets.iter_mut().find(void) {
-                plan_on(target, moment);
+                target.plan_on(moment);
             }
             return Decision::Save(post);
         }
@@ -262,8 +332,8 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
             for target in post.targets.iter_mut().filter(|target| target.recall.is_some()) {
                 match (verdict(target, verdicts), target.recall) {
                     (Some(Verdict::TooLate), _) => keep(target, moment),
-                    (_, Some(RecallIntent::Cancel)) => target.cancel(),
-                    _ => plan_on(target, moment),
+                    (_, None | Some(RecallIntent::Edit)) => target.plan_on(moment),
+                    (_, Some(why)) => target.give_up(why),
                 }
             }
             // Nobody edited, so nobody's etag goes stale.
@@ -274,69 +344,44 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
     Decision::Save(post)
 }
 
-/// The plan goes on as it was, at a revision the publisher does not know.
-fn plan_on(target: &mut Target, moment: Moment) {
-    let due_at = target.due_at.unwrap_or(moment.now);
-    target.plan(due_at, moment.lead_ms);
+/// Plans a target and what follows it anew, at once or when the post is due.
+fn send_again(post: &mut Post, at: usize, moment: Moment) {
+    let due_at = post.due_at.map_or(moment.now, |due| due.max(moment.now));
+    for place in sent_again(&post.targets, at) {
+        post.targets[place].plan(due_at, moment.lead_ms);
+    }
+    post.due_at = post.due_at.or(Some(due_at));
+}
+
+/// Takes a settled answer in; true when the target is sent again because of it. An answer about a revision that is no
+/// longer there changes nothing, and neither does the wish to post again what was found to be live.
+fn confirm(post: &mut Post, confirmed: &Confirmed, moment: Moment) -> bool {
+    let Some(at) = place(post, confirmed.target_id) else { return false };
+    let target = &mut post.targets[at];
+    if target.revision != confirmed.revision {
+        return false;
+    }
+    target.learn(&Fact {
+        target_id: confirmed.target_id,
+        revision: confirmed.revision,
+        state: confirmed.state,
+        native_id: String::new(),
+        url: if confirmed.state.is_visible() { confirmed.url.clone() } else { String::new() },
+        problem: (confirmed.state == TargetState::Dropped)
+            .then(|| Problem::new("DROPPED", "Its answer was lost, and a user decided to leave it.")),
+        at: moment.now,
+    });
+    let again = confirmed.again && target.state == TargetState::Dropped;
+    if again {
+        send_again(post, at, moment);
+    }
+    again
 }
 
 /// Stays with the publisher. One whose hand-over was never confirmed is offered once more, which is harmless.
 fn keep(target: &mut Target, moment: Moment) {
     target.recall = None;
     target.wake_at = (target.state == TargetState::Scheduled).then_some(moment.now);
-}
-
-fn rewrite(post: &mut Post, edit: &Edit, moment: Moment) {
-    if let Some(text) = &edit.text {
-        post.text.clone_from(text);
-    }
-    if let Some(media) = &edit.media {
-        post.media.clone_from(media);
-    }
-    let planned = post.targets.iter().any(Target::is_waiting);
-    for target in &mut post.targets {
-        if target.is_waiting() {
-            plan_on(target, moment);
-        } else {
-            target.revise();
-        }
-    }
-    let Some(wanted) = &edit.targets else { return };
-    let mut old: HashMap<Uuid, Target> = post.targets.drain(..).map(|t| (t.account_id, t)).collect();
-    for new in wanted {
-        let due_at = post.due_at.filter(|_| planned);
-        let mut target =
-            old.remove(&new.account_id).unwrap_or_else(|| Target::new(new, due_at, moment.lead_ms));
-        target.network.clone_from(&new.network);
-        target.handle.clone_from(&new.handle);
-        target.text.clone_from(&new.text);
-        target.settings.clone_from(&new.settings);
-        post.targets.push(target);
-    }
-}
-
-impl Target {
-    /// A new target with a new id: planned when there is a due time, else a draft.
-    pub fn new(input: &NewTarget, due_at: Option<i64>, lead_ms: i64) -> Self {
-        Self {
-            id: postmesh_kit::ids::new(),
-            account_id: input.account_id,
-            network: input.network.clone(),
-            handle: input.handle.clone(),
-            text: input.text.clone(),
-            settings: input.settings.clone(),
-            state: if due_at.is_some() { TargetState::Scheduled } else { TargetState::Draft },
-            revision: 1,
-            due_at,
-            offered_at: None,
-            wake_at: due_at.map(|due| due - lead_ms),
-            recall: None,
-            native_id: String::new(),
-            url: String::new(),
-            problem: None,
-            published_at: None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,14 +8,16 @@ use postmesh_kit::{
 };
 use uuid::Uuid;
 
-use super::{plan, post::Media};
+use super::{plan, post::Media, thread::Part};
 
 /// Characters a text may have here; each network's own limit is checked by the publisher.
 pub const MAX_TEXT_CHARS: usize = 100_000;
-/// Media items of a post.
+/// Media items of a post, and of each further part of its thread.
 pub const MAX_MEDIA: usize = 20;
-/// Targets of a post.
+/// Accounts of a post.
 pub const MAX_TARGETS: usize = 100;
+/// Further parts of a thread.
+pub const MAX_PARTS: usize = 24;
 /// Characters of a description of a media item.
 pub const MAX_ALT_CHARS: usize = 2_000;
 /// Bytes of one target's settings, as encoded.
@@ -28,6 +30,15 @@ pub struct RawMedia {
     pub media_id: String,
     /// Description; the library's when empty.
     pub alt_text: String,
+}
+
+/// A further part as the user wrote it.
+#[derive(Debug, Clone, Default)]
+pub struct RawPart {
+    /// The text.
+    pub text: String,
+    /// The media.
+    pub media: Vec<RawMedia>,
 }
 
 /// A target as the user names it.
@@ -50,6 +61,8 @@ pub struct Raw {
     pub media: Option<Vec<RawMedia>>,
     /// The targets.
     pub targets: Option<Vec<RawTarget>>,
+    /// The further parts.
+    pub thread: Option<Vec<RawPart>>,
     /// When to publish, Unix milliseconds; `Err` for a timestamp that is none.
     pub schedule_time: Option<Result<i64, FieldViolation>>,
 }
@@ -67,6 +80,22 @@ impl NewMedia {
     /// As it was on a post before.
     pub fn known(media: &Media) -> Self {
         Self { id: media.id, alt_text: media.alt_text.clone() }
+    }
+}
+
+/// A further part whose media are not yet looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPart {
+    /// The text.
+    pub text: String,
+    /// The media.
+    pub media: Vec<NewMedia>,
+}
+
+impl NewPart {
+    /// As it was in a thread before.
+    pub fn known(part: &Part) -> Self {
+        Self { text: part.text.clone(), media: part.media.iter().map(NewMedia::known).collect() }
     }
 }
 
@@ -94,6 +123,8 @@ pub struct Draft {
     pub media: Option<Vec<NewMedia>>,
     /// The targets.
     pub targets: Option<Vec<NewTarget>>,
+    /// The further parts.
+    pub thread: Option<Vec<NewPart>>,
     /// When to publish.
     pub due_at: Option<i64>,
 }
@@ -104,12 +135,13 @@ impl Raw {
         if let Some(text) = &self.text {
             check_text("text", text, violations);
         }
-        let media = self.media.map(|media| check_media(media, violations));
+        let media = self.media.map(|media| check_media("media", media, violations));
         let targets = self.targets.map(|targets| check_targets(targets, violations));
+        let thread = self.thread.map(|thread| check_thread(thread, violations));
         let due_at = self
             .schedule_time
             .and_then(|time| violations.take(time.and_then(|requested| plan::due_at(requested, now))));
-        Draft { text: self.text, media, targets, due_at }
+        Draft { text: self.text, media, targets, thread, due_at }
     }
 }
 
@@ -124,17 +156,17 @@ fn check_text(field: &str, text: &str, violations: &mut Violations) {
     violations.require(!text.contains('\0'), field, "NUL_CHARACTER", "must not hold a NUL character");
 }
 
-fn check_media(media: Vec<RawMedia>, violations: &mut Violations) -> Vec<NewMedia> {
+fn check_media(name: &str, media: Vec<RawMedia>, violations: &mut Violations) -> Vec<NewMedia> {
     violations.require(
         media.len() <= MAX_MEDIA,
-        "media",
+        name,
         "TOO_MANY",
         format!("has {} items; at most {MAX_MEDIA} are allowed", media.len()),
     );
     let mut checked = Vec::with_capacity(media.len());
     for (at, item) in media.into_iter().enumerate() {
-        let id = violations.take(ids::parse(&format!("media[{at}].media_id"), &item.media_id));
-        let field = format!("media[{at}].alt_text");
+        let id = violations.take(ids::parse(&format!("{name}[{at}].media_id"), &item.media_id));
+        let field = format!("{name}[{at}].alt_text");
         let chars = item.alt_text.chars().count();
         violations.require(
             chars <= MAX_ALT_CHARS,
@@ -149,6 +181,29 @@ fn check_media(media: Vec<RawMedia>, violations: &mut Violations) -> Vec<NewMedi
             "must not hold a NUL character",
         );
         checked.extend(id.map(|id| NewMedia { id, alt_text: item.alt_text }));
+    }
+    checked
+}
+
+fn check_thread(thread: Vec<RawPart>, violations: &mut Violations) -> Vec<NewPart> {
+    violations.require(
+        thread.len() <= MAX_PARTS,
+        "thread",
+        "TOO_MANY",
+        format!("has {} parts; at most {MAX_PARTS} are allowed after the first", thread.len()),
+    );
+    let mut checked = Vec::with_capacity(thread.len().min(MAX_PARTS));
+    for (at, part) in thread.into_iter().take(MAX_PARTS).enumerate() {
+        let field = format!("thread[{at}].text");
+        violations.require(
+            !part.text.trim().is_empty() || !part.media.is_empty(),
+            &field,
+            "REQUIRED",
+            "is empty, and the part has no media: nothing would be posted",
+        );
+        check_text(&field, &part.text, violations);
+        let media = check_media(&format!("thread[{at}].media"), part.media, violations);
+        checked.push(NewPart { text: part.text, media });
     }
     checked
 }
@@ -223,6 +278,14 @@ mod tests {
                     ..target(&Uuid::from_u128(3).to_string())
                 },
             ]),
+            thread: Some(vec![
+                RawPart { text: "fine".into(), media: Vec::new() },
+                RawPart {
+                    text: " ".into(),
+                    media: vec![RawMedia { media_id: "y".into(), alt_text: "a\0".into() }],
+                },
+                RawPart::default(),
+            ]),
             schedule_time: Some(Ok(0)),
         }
         .check(1_800_000_000_000, &mut violations);
@@ -236,6 +299,9 @@ mod tests {
                 "targets[1].account_id",
                 "targets[2].account_id",
                 "targets[3].text",
+                "thread[1].media[0].media_id",
+                "thread[1].media[0].alt_text",
+                "thread[2].text",
                 "schedule_time"
             ]
         );
@@ -250,6 +316,14 @@ mod tests {
         let mut violations = Violations::default();
         Raw { targets: Some(many(101)), ..Raw::default() }.check(0, &mut violations);
         assert_eq!(violations.into_result().unwrap_err()[0].reason, "TOO_MANY");
+        let parts = |n: usize| Some(vec![RawPart { text: "p".into(), media: Vec::new() }; n]);
+        let mut violations = Violations::default();
+        Raw { thread: parts(25), ..Raw::default() }.check(0, &mut violations);
+        let refused = violations.into_result().unwrap_err();
+        assert_eq!((refused[0].field.as_str(), refused[0].reason), ("thread", "TOO_MANY"));
+        let mut violations = Violations::default();
+        Raw { thread: parts(24), ..Raw::default() }.check(0, &mut violations);
+        assert!(violations.is_empty());
         let mut violations = Violations::default();
         let draft = Raw { targets: Some(many(100)), ..Raw::default() }.check(0, &mut violations);
         assert!(violations.is_empty());

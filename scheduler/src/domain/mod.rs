@@ -6,9 +6,12 @@ pub mod filter;
 pub mod input;
 pub mod plan;
 pub mod post;
+pub mod rewrite;
 pub mod target;
+pub mod thread;
 
 pub use change::{Change, Decision, Edit, Refusal, Verdict, Verdicts};
-pub use input::{Draft, NewMedia, NewTarget};
+pub use input::{Draft, NewMedia, NewPart, NewTarget};
 pub use post::{Media, Post, PostState};
 pub use target::{Fact, Problem, RecallIntent, Target, TargetState};
+pub use thread::Part;

@@ -1,10 +1,15 @@
 //! A post: what is said, where it goes, and one word for how far it got.
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::target::{Target, TargetState};
+use super::{
+    target::{Target, TargetState},
+    thread::Part,
+};
 
 /// A media item on a post, with what the library knew of it when it was put there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +41,9 @@ pub struct Post {
     pub text: String,
     /// Media in their order.
     pub media: Vec<Media>,
-    /// One per account, in the order the user gave.
+    /// What follows it as replies, in order.
+    pub thread: Vec<Part>,
+    /// One per account in the order the user gave, each followed by one for each further part, in order.
     pub targets: Vec<Target>,
     /// When it is to be published, Unix milliseconds; `None` for a draft.
     pub due_at: Option<i64>,
@@ -107,7 +114,7 @@ impl PostState {
             match state {
                 S::Cancelled => {}
                 S::Published | S::InInbox => visible += 1,
-                S::Failed | S::Missed => lost += 1,
+                S::Failed | S::Missed | S::Dropped => lost += 1,
                 S::Draft => drafts += 1,
                 S::Scheduled | S::HandedOver | S::Preparing | S::Prepared => waiting += 1,
                 S::Sending | S::Processing | S::RetryWait | S::Unknown => under_way += 1,
@@ -144,14 +151,43 @@ impl Post {
         self.targets.iter().all(|target| target.state.is_final())
     }
 
-    /// True while the media library must keep its items: until every target has ended.
-    pub fn needs_media(&self) -> bool {
-        !self.media.is_empty() && !self.is_final()
+    /// True when it or a part of its thread carries media.
+    pub fn has_media(&self) -> bool {
+        !self.media.is_empty() || self.thread.iter().any(|part| !part.media.is_empty())
     }
 
-    /// The ids of its media.
+    /// The media of one part; 0 is the post itself.
+    pub fn media_of(&self, position: i32) -> &[Media] {
+        match usize::try_from(position).ok().and_then(|position| position.checked_sub(1)) {
+            None => &self.media,
+            Some(at) => self.thread.get(at).map_or(&[], |part| part.media.as_slice()),
+        }
+    }
+
+    /// The ids of all its media, each once, sorted.
     pub fn media_ids(&self) -> Vec<Uuid> {
-        self.media.iter().map(|media| media.id).collect()
+        self.media_ids_where(|_| true)
+    }
+
+    /// The ids of the media that the library must keep, each once, sorted: of every part with a target that has not
+    /// ended.
+    pub fn needed_media(&self) -> Vec<Uuid> {
+        let open: HashSet<_> = self
+            .targets
+            .iter()
+            .filter(|target| !target.state.is_final())
+            .map(|target| target.thread_position)
+            .collect();
+        self.media_ids_where(|position| open.contains(&position))
+    }
+
+    fn media_ids_where(&self, wanted: impl Fn(i32) -> bool) -> Vec<Uuid> {
+        let ids: BTreeSet<_> = (0..=self.thread.len() as i32)
+            .filter(|position| wanted(*position))
+            .flat_map(|position| self.media_of(position))
+            .map(|media| media.id)
+            .collect();
+        ids.into_iter().collect()
     }
 
     /// Changes with every change by a user; opaque to callers.
@@ -184,6 +220,8 @@ mod tests {
             (&[S::Published, S::Failed], PostState::PartlyPublished),
             (&[S::Published, S::Missed, S::Cancelled], PostState::PartlyPublished),
             (&[S::Failed, S::Missed], PostState::Failed),
+            (&[S::Dropped], PostState::Failed),
+            (&[S::Published, S::Dropped], PostState::PartlyPublished),
             (&[S::Failed, S::Cancelled], PostState::Failed),
             (&[S::Failed, S::Draft], PostState::Draft),
             (&[S::Cancelled, S::Cancelled], PostState::Cancelled),

@@ -40,6 +40,8 @@ pub enum TargetState {
     Missed,
     /// The network cannot tell; a person decides.
     NeedsConfirmation,
+    /// Given up by a person after its answer was lost; nobody knows whether it is visible. Final.
+    Dropped,
 }
 
 /// What may be done with a target, by where it stands.
@@ -51,13 +53,13 @@ pub enum Stance {
     Held,
     /// Being sent, or its outcome is not known.
     Busy,
-    /// Visible on the network.
+    /// Visible on the network, or it may be and nobody will find out.
     Out,
 }
 
 impl TargetState {
     /// Every state.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Draft,
         Self::Scheduled,
         Self::HandedOver,
@@ -74,6 +76,7 @@ impl TargetState {
         Self::Cancelled,
         Self::Missed,
         Self::NeedsConfirmation,
+        Self::Dropped,
     ];
 
     /// The word stored in the database.
@@ -95,6 +98,7 @@ impl TargetState {
             Self::Cancelled => "cancelled",
             Self::Missed => "missed",
             Self::NeedsConfirmation => "needs_confirmation",
+            Self::Dropped => "dropped",
         }
     }
 
@@ -105,7 +109,15 @@ impl TargetState {
 
     /// True when nothing more happens by itself.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Published | Self::InInbox | Self::Failed | Self::Cancelled | Self::Missed)
+        matches!(
+            self,
+            Self::Published | Self::InInbox | Self::Failed | Self::Cancelled | Self::Missed | Self::Dropped
+        )
+    }
+
+    /// True when it has ended and people cannot see it, as far as is known: it may be sent again.
+    pub fn may_be_retried(self) -> bool {
+        self.is_final() && !self.is_visible()
     }
 
     /// True when people can see it.
@@ -113,6 +125,9 @@ impl TargetState {
         matches!(self, Self::Published | Self::InInbox)
     }
 }
+
+/// The publisher's word, and ours, for a part whose predecessor was not published.
+pub const THREAD_BROKEN: &str = "THREAD_BROKEN";
 
 /// Why a target is in its state, in words a person can act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +143,15 @@ impl Problem {
     pub fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self { reason: reason.into(), message: message.into() }
     }
+
+    /// The part of the thread before it was not published.
+    pub fn thread_broken() -> Self {
+        Self::new(
+            THREAD_BROKEN,
+            "the part of the thread before it was not published, so this one was not sent; send that part again, and \
+             this one follows it",
+        )
+    }
 }
 
 /// Why a recall is under way: what becomes of the target when we crash before the answer was stored.
@@ -137,6 +161,10 @@ pub enum RecallIntent {
     Edit,
     /// To withdraw it: it stays withdrawn.
     Cancel,
+    /// To give it up, because the publisher could not take it for as long as it might have been sent.
+    Miss,
+    /// To give it up, because the part of its thread before it was refused.
+    Break,
 }
 
 impl RecallIntent {
@@ -145,6 +173,8 @@ impl RecallIntent {
         match self {
             Self::Edit => "edit",
             Self::Cancel => "cancel",
+            Self::Miss => "miss",
+            Self::Break => "break",
         }
     }
 
@@ -153,6 +183,8 @@ impl RecallIntent {
         match word {
             "edit" => Some(Self::Edit),
             "cancel" => Some(Self::Cancel),
+            "miss" => Some(Self::Miss),
+            "break" => Some(Self::Break),
             _ => None,
         }
     }
@@ -163,6 +195,8 @@ impl RecallIntent {
 pub struct Target {
     /// Its id.
     pub id: Uuid,
+    /// Which part of the thread it is; 0 for the post itself.
+    pub thread_position: i32,
     /// The account it goes to.
     pub account_id: Uuid,
     /// The account's network.
@@ -236,7 +270,7 @@ impl Target {
                 Stance::Held
             }
             S::Sending | S::Processing | S::Unknown | S::NeedsConfirmation => Stance::Busy,
-            S::Published | S::InInbox => Stance::Out,
+            S::Published | S::InInbox | S::Dropped => Stance::Out,
         }
     }
 
@@ -248,7 +282,8 @@ impl Target {
     /// Takes a fact in. Repeats, stale revisions and facts that were overtaken change nothing, so facts may arrive
     /// any number of times.
     pub fn learn(&mut self, fact: &Fact) -> Learned {
-        if fact.revision != self.revision || self.state == TargetState::Draft || !self.may_become(fact) {
+        use TargetState as S;
+        if fact.revision != self.revision || self.state == S::Draft || !self.may_become(fact) {
             return Learned::Nothing;
         }
         let before = self.clone();
@@ -272,7 +307,7 @@ impl Target {
         }
         if *self == before {
             Learned::Nothing
-        } else if before.state.is_final() && before.state != self.state {
+        } else if before.state.is_final() && before.state != S::Dropped && before.state != self.state {
             Learned::Contradicted
         } else {
             Learned::Changed
@@ -312,6 +347,32 @@ impl Target {
         self.wake_at = None;
         self.recall = None;
         self.problem = None;
+    }
+
+    /// Ends it for the reason its recall was asked for; the revision stays.
+    pub fn give_up(&mut self, why: RecallIntent) {
+        self.cancel();
+        match why {
+            RecallIntent::Edit | RecallIntent::Cancel => {}
+            RecallIntent::Miss => {
+                self.state = TargetState::Missed;
+                self.problem = Some(Problem::new(
+                    "HAND_OVER_FAILED",
+                    "the publisher failed on this post whenever it was handed over, and now it is too late to send \
+                     it; nothing was sent. Send it again, and report this if it stays",
+                ));
+            }
+            RecallIntent::Break => {
+                self.state = TargetState::Failed;
+                self.problem = Some(Problem::thread_broken());
+            }
+        }
+    }
+
+    /// True when it ended because the part of the thread before it was not published.
+    pub fn is_broken(&self) -> bool {
+        self.state.may_be_retried()
+            && self.problem.as_ref().is_some_and(|problem| problem.reason == THREAD_BROKEN)
     }
 
     /// Begins a new revision, which only we know.

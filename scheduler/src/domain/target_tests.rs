@@ -9,6 +9,7 @@ pub(crate) fn a_target(state: TargetState) -> Target {
     let offered = planned && state != TargetState::Scheduled;
     Target {
         id: Uuid::from_u128(1),
+        thread_position: 0,
         account_id: Uuid::from_u128(2),
         network: "mastodon".into(),
         handle: "@ana@mastodon.example".into(),
@@ -74,6 +75,11 @@ fn transitions_follow_the_table() {
         (S::Missed, S::Sending, false),
         (S::HandedOver, S::Draft, false),
         (S::HandedOver, S::Scheduled, false),
+        (S::NeedsConfirmation, S::Dropped, true),
+        (S::Dropped, S::NeedsConfirmation, false),
+        (S::Dropped, S::Failed, false),
+        (S::Dropped, S::Published, true),
+        (S::Published, S::Dropped, false),
     ];
     for (from, to, allowed) in table {
         let mut target = a_target(from);
@@ -118,9 +124,32 @@ fn what_is_visible_contradicts_a_wrong_end() {
     assert_eq!(target.published_at, Some(100_500));
 }
 
+#[test]
+fn a_dropped_target_found_visible_contradicts_nobody() {
+    let mut target = a_target(TargetState::Dropped);
+    assert_eq!(target.learn(&a_fact(TargetState::Published)), Learned::Changed);
+}
+
+#[test]
+fn a_given_up_target_says_why() {
+    for (why, state, reason) in [
+        (RecallIntent::Cancel, TargetState::Cancelled, None),
+        (RecallIntent::Miss, TargetState::Missed, Some("HAND_OVER_FAILED")),
+        (RecallIntent::Break, TargetState::Failed, Some(THREAD_BROKEN)),
+    ] {
+        let mut target = a_target(TargetState::HandedOver);
+        (target.recall, target.wake_at) = (Some(why), Some(7));
+        target.give_up(why);
+        assert_eq!((target.state, target.wake_at, target.recall, target.revision), (state, None, None, 1));
+        assert_eq!(target.problem.as_ref().map(|problem| problem.reason.as_str()), reason);
+        assert_eq!(target.is_broken(), why == RecallIntent::Break);
+        assert_eq!(RecallIntent::parse(why.as_str()), Some(why));
+    }
+}
+
 proptest! {
     #[test]
-    fn facts_may_repeat_and_visibility_is_never_lost(steps in proptest::collection::vec(0usize..16, 0..40)) {
+    fn facts_may_repeat_and_visibility_is_never_lost(steps in proptest::collection::vec(0..TargetState::ALL.len(), 0..40)) {
         let mut target = a_target(TargetState::Scheduled);
         let mut seen_visible = false;
         for step in steps {

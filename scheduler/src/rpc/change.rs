@@ -9,24 +9,28 @@ use postmesh_proto::scheduler::v1 as proto;
 use prost::Message;
 use uuid::Uuid;
 
-use super::{Posts, carry_out, checks, convert, decode, invalid};
+use super::{Posts, carry_out, checks, convert, decode, whole};
 use crate::{
     domain::{
-        Change, Decision, Edit, NewMedia, NewTarget, Post, Refusal, Verdicts, change::decide, input::Raw,
+        Change, Decision, Edit, NewMedia, NewPart, Post, Refusal, Verdicts,
+        change::decide,
+        input::Raw,
         plan,
+        rewrite::{input, inputs},
+        thread,
     },
     error::Error,
     store::{ChangeRequest, Changed, Repeat},
 };
 
 /// A change on its way to the store.
-struct Wish {
-    workspace_id: Uuid,
-    post_id: Uuid,
-    etag: String,
-    change: Change,
-    repeat: Option<Repeat>,
-    encode: fn(Option<&Post>) -> Vec<u8>,
+pub(super) struct Wish {
+    pub(super) workspace_id: Uuid,
+    pub(super) post_id: Uuid,
+    pub(super) etag: String,
+    pub(super) change: Change,
+    pub(super) repeat: Option<Repeat>,
+    pub(super) encode: fn(Option<&Post>) -> Vec<u8>,
 }
 
 /// The message of an rpc that answers with the post alone.
@@ -35,6 +39,7 @@ macro_rules! answer {
         |post: Option<&Post>| proto::$response { post: post.map(convert::post) }.encode_to_vec()
     };
 }
+pub(super) use answer;
 
 impl Posts {
     pub(super) async fn update(
@@ -53,14 +58,14 @@ impl Posts {
             !paths.is_empty(),
             "update_mask",
             "REQUIRED",
-            "names what to change: `text`, `media`, `targets`",
+            "names what to change: `text`, `media`, `targets`, `thread`",
         );
         for path in &paths {
             violations.require(
-                matches!(path.as_str(), "text" | "media" | "targets"),
+                matches!(path.as_str(), "text" | "media" | "targets" | "thread"),
                 "update_mask",
                 "UNKNOWN_FIELD",
-                format!("knows `text`, `media` and `targets`, not `{path}`"),
+                format!("knows `text`, `media`, `targets` and `thread`, not `{path}`"),
             );
         }
         let masked = |field: &str| paths.iter().any(|path| path == field);
@@ -68,6 +73,7 @@ impl Posts {
             text: masked("text").then_some(request.text),
             media: masked("media").then(|| convert::raw_media(request.media)),
             targets: masked("targets").then(|| convert::raw_targets(request.targets)),
+            thread: masked("thread").then(|| convert::raw_thread(request.thread)),
             schedule_time: None,
         }
         .check(self.now(), &mut violations);
@@ -76,22 +82,33 @@ impl Posts {
         let post = self.existing(me.workspace_id, post_id).await?;
         self.refuse_early(&post, &request.etag, &Change::Edit(Edit::default()))?;
         let etag = guarded_etag(me, &post, request.etag)?;
-        let text = draft.text.clone().unwrap_or_else(|| post.text.clone());
-        let media = draft.media.clone().unwrap_or_else(|| post.media.iter().map(NewMedia::known).collect());
-        let targets = draft.targets.clone().unwrap_or_else(|| inputs(&post));
-        let checked = checks::content(&self.deps, me.workspace_id, &text, &media, &targets).await?;
-        let media = draft.media.is_some().then_some(checked.media);
-        if let Some(media) = &media {
+        let has_media = draft.media.is_some() || draft.thread.is_some();
+        let has_targets = draft.targets.is_some();
+        let kept = wanted(&post, 0);
+        let wanted = checks::Wanted {
+            text: draft.text.clone().unwrap_or(kept.text),
+            media: draft.media.clone().unwrap_or(kept.media),
+            thread: draft.thread.clone().unwrap_or(kept.thread),
+            targets: draft.targets.unwrap_or(kept.targets),
+            from: 0,
+        };
+        let checked = checks::content(&self.deps, me.workspace_id, &wanted).await?;
+        if has_media {
+            let parts = checked.thread.iter().flat_map(|part| &part.media);
             let mut all = post.media_ids();
-            all.extend(media.iter().map(|item| item.id));
+            all.extend(checked.media.iter().chain(parts).map(|item| item.id));
             all.sort_unstable();
             all.dedup();
             if !all.is_empty() {
                 self.hold(me.workspace_id, post_id, &all).await?;
             }
         }
-        let edit =
-            Edit { text: draft.text, media, targets: draft.targets.is_some().then_some(checked.targets) };
+        let edit = Edit {
+            text: draft.text,
+            media: draft.media.map(|_| checked.media),
+            targets: has_targets.then_some(checked.targets),
+            thread: draft.thread.map(|_| checked.thread),
+        };
         let wish = Wish {
             workspace_id: me.workspace_id,
             post_id,
@@ -126,7 +143,7 @@ impl Posts {
         let change = Change::Schedule { due_at };
         let post = self.existing(me.workspace_id, post_id).await?;
         self.refuse_early(&post, &request.etag, &change)?;
-        self.check_again(&post, inputs(&post)).await?;
+        self.check_again(&post, wanted(&post, 0), &post.media_ids()).await?;
         let wish = Wish {
             workspace_id: me.workspace_id,
             post_id,
@@ -201,8 +218,8 @@ impl Posts {
         let change = Change::Retry { target_id };
         let post = self.existing(me.workspace_id, post_id).await?;
         self.refuse_early(&post, "", &change)?;
-        let only = post.targets.iter().filter(|target| target.id == target_id).map(input).collect();
-        self.check_again(&post, only).await?;
+        let (only, media) = again(&post, target_id);
+        self.check_again(&post, only, &media).await?;
         let wish = Wish {
             workspace_id: me.workspace_id,
             post_id,
@@ -226,17 +243,21 @@ impl Posts {
     }
 
     /// Checks stored content once more before it is planned, and holds its media again.
-    async fn check_again(&self, post: &Post, targets: Vec<NewTarget>) -> Result<(), Error> {
-        let media: Vec<_> = post.media.iter().map(NewMedia::known).collect();
-        checks::content(&self.deps, post.workspace_id, &post.text, &media, &targets).await?;
-        if post.media.is_empty() {
+    pub(super) async fn check_again(
+        &self,
+        post: &Post,
+        wanted: checks::Wanted,
+        media: &[Uuid],
+    ) -> Result<(), Error> {
+        checks::content(&self.deps, post.workspace_id, &wanted).await?;
+        if media.is_empty() {
             return Ok(());
         }
-        self.hold(post.workspace_id, post.id, &post.media_ids()).await
+        self.hold(post.workspace_id, post.id, media).await
     }
 
     /// Carries a wish out and answers with what the store keeps for a repetition.
-    async fn fulfil<T: Message + Default>(&self, wish: Wish) -> Result<T, Error> {
+    pub(super) async fn fulfil<T: Message + Default>(&self, wish: Wish) -> Result<T, Error> {
         let Wish { workspace_id, post_id, etag, change, repeat, encode } = wish;
         let request = ChangeRequest {
             workspace_id,
@@ -285,26 +306,37 @@ fn guarded_etag(me: &Identity, post: &Post, etag: String) -> Result<String, Erro
 fn refused(post_id: Uuid, change: &Change, refusal: Refusal) -> Error {
     match (refusal, change) {
         (Refusal::NoSuchTarget, Change::Retry { target_id }) => Error::TargetNotFound(*target_id),
+        (Refusal::NoSuchTarget, Change::Confirm(confirmed)) => Error::TargetNotFound(confirmed.target_id),
         _ => Error::Refused(post_id, refusal),
     }
 }
 
-/// The value, or everything that is wrong.
-fn whole<T>(value: Option<T>, violations: Violations) -> Result<T, Error> {
-    invalid(violations)?;
-    Ok(value.expect("a value that is missing was noted as a violation"))
-}
-
-fn inputs(post: &Post) -> Vec<NewTarget> {
-    post.targets.iter().map(input).collect()
-}
-
-fn input(target: &crate::domain::Target) -> NewTarget {
-    NewTarget {
-        account_id: target.account_id,
-        network: target.network.clone(),
-        handle: target.handle.clone(),
-        text: target.text.clone(),
-        settings: target.settings.clone(),
+/// The content of a post as it was written, to be checked from a part on.
+fn wanted(post: &Post, from: usize) -> checks::Wanted {
+    checks::Wanted {
+        text: post.text.clone(),
+        media: post.media.iter().map(NewMedia::known).collect(),
+        thread: post.thread.iter().map(NewPart::known).collect(),
+        targets: inputs(post),
+        from,
     }
+}
+
+/// What has to be right before a target is sent again: its account's parts from there on; and the media that are needed
+/// then.
+pub(super) fn again(post: &Post, target_id: Uuid) -> (checks::Wanted, Vec<Uuid>) {
+    let at = post.targets.iter().position(|target| target.id == target_id).unwrap_or_default();
+    let (mut only, mut media) = (wanted(post, 0), post.needed_media());
+    only.targets.clear();
+    if let Some(target) = post.targets.get(at) {
+        only.from = target.thread_position as usize;
+        let head = at.saturating_sub(only.from);
+        only.targets.extend(post.targets.get(head).map(input));
+    }
+    for place in thread::sent_again(&post.targets, at) {
+        media.extend(post.media_of(post.targets[place].thread_position).iter().map(|item| item.id));
+    }
+    media.sort_unstable();
+    media.dedup();
+    (only, media)
 }

@@ -1,7 +1,7 @@
 //! Content checked with those who know: media with the library, accounts and limits with the publisher. All
 //! violations come back at once, named by the fields of the request.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use postmesh_kit::status::FieldViolation;
 use postmesh_proto::{
@@ -12,61 +12,78 @@ use uuid::Uuid;
 
 use crate::{
     deps::Deps,
-    domain::{Media, NewMedia, NewTarget},
+    domain::{Media, NewMedia, NewPart, NewTarget, Part},
     error::{Error, NotReady},
     neighbours,
 };
 
+/// Content as it was written.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// The text.
+    pub(super) text: String,
+    /// The media.
+    pub(super) media: Vec<NewMedia>,
+    /// The further parts.
+    pub(super) thread: Vec<NewPart>,
+    /// The accounts.
+    pub(super) targets: Vec<NewTarget>,
+    /// The first part to check: those before it are published. 0 checks all.
+    pub(super) from: usize,
+}
+
 /// Content that its networks take.
 #[derive(Debug, Clone)]
 pub(super) struct Checked {
-    /// The media with what the library knows of them.
+    /// The media with what the library knows of them; empty when only later parts were checked.
     pub(super) media: Vec<Media>,
+    /// The further parts; those before the first checked one without media.
+    pub(super) thread: Vec<Part>,
     /// The targets with network and handle.
     pub(super) targets: Vec<NewTarget>,
 }
 
-/// Checks a post's content. Accounts first: one that is unknown is NOT_FOUND, one that is not connected
-/// FAILED_PRECONDITION; then everything else as INVALID_ARGUMENT.
-pub(super) async fn content(
-    deps: &Deps,
-    workspace_id: Uuid,
-    text: &str,
-    media: &[NewMedia],
-    targets: &[NewTarget],
-) -> Result<Checked, Error> {
-    let known = look_up(deps, workspace_id, media).await?;
+/// Checks a post's content, every part for every account. Accounts first: one that is unknown is NOT_FOUND, one that is
+/// not connected FAILED_PRECONDITION; then everything else as INVALID_ARGUMENT.
+pub(super) async fn content(deps: &Deps, workspace_id: Uuid, wanted: &Wanted) -> Result<Checked, Error> {
+    let parts: Vec<_> = std::iter::once((wanted.text.as_str(), wanted.media.as_slice()))
+        .chain(wanted.thread.iter().map(|part| (part.text.as_str(), part.media.as_slice())))
+        .collect();
+    let known =
+        look_up(deps, workspace_id, parts.iter().skip(wanted.from).flat_map(|(_, media)| *media)).await?;
     let mut violations = Vec::new();
-    let mut items = Vec::with_capacity(media.len());
-    for (at, wanted) in media.iter().enumerate() {
-        match known.get(&wanted.id) {
-            Some(item) => items.push(describe(wanted, item)),
-            None => violations.push(FieldViolation::new(
-                format!("media[{at}].media_id"),
-                "MEDIA_NOT_FOUND",
-                format!("names no media item of this workspace: {}", wanted.id),
-            )),
-        }
+    let mut described = Vec::with_capacity(parts.len());
+    for (position, (_, media)) in parts.iter().enumerate() {
+        let media = if position < wanted.from { &[] } else { *media };
+        described.push(describe_all(position, media, &known, &mut violations));
     }
     let all_media_known = violations.is_empty();
-    let contents = targets
-        .iter()
-        .map(|target| {
-            let content =
-                neighbours::content(target.text.as_deref().unwrap_or(text), &items, &target.settings)?;
-            Ok(ValidateItem { account_id: target.account_id.to_string(), content: Some(content) })
-        })
-        .collect::<Result<_, Error>>()?;
+    let mut contents = Vec::with_capacity(wanted.targets.len() * parts.len());
+    let mut places = Vec::with_capacity(contents.capacity());
+    for (at, target) in wanted.targets.iter().enumerate() {
+        for (position, (text, _)) in parts.iter().enumerate().skip(wanted.from) {
+            let own = target.text.as_deref().filter(|_| position == 0);
+            let content = neighbours::content(own.unwrap_or(text), &described[position], &target.settings)?;
+            contents.push(ValidateItem { account_id: target.account_id.to_string(), content: Some(content) });
+            places.push((at, position));
+        }
+    }
     let results = neighbours::validate(&mut deps.publisher.clone(), workspace_id, contents).await?;
-    let accounts = accounts(targets, &results)?;
-    for (at, (target, result)) in targets.iter().zip(&results).enumerate() {
+    let firsts: Vec<_> = places
+        .iter()
+        .zip(&results)
+        .filter(|((_, position), _)| *position == wanted.from)
+        .map(|(_, r)| r)
+        .collect();
+    let accounts = accounts(&wanted.targets, &firsts)?;
+    for ((at, position), result) in places.iter().zip(&results) {
         for found in &result.violations {
             // Without its media a content may seem empty, and places in it are off.
             if !all_media_known && (found.field == "text" || found.field.starts_with("media")) {
                 continue;
             }
             let violation = FieldViolation::new(
-                field(at, target, &found.field),
+                field(*at, &wanted.targets[*at], *position, &found.field),
                 "NETWORK_LIMIT",
                 found.description.clone(),
             );
@@ -78,7 +95,8 @@ pub(super) async fn content(
     if !violations.is_empty() {
         return Err(Error::Invalid(violations));
     }
-    let targets = targets
+    let targets = wanted
+        .targets
         .iter()
         .zip(accounts)
         .map(|(target, account)| NewTarget {
@@ -87,19 +105,48 @@ pub(super) async fn content(
             ..target.clone()
         })
         .collect();
-    Ok(Checked { media: items, targets })
+    let mut described = described.into_iter();
+    let media = described.next().unwrap_or_default();
+    let thread = wanted
+        .thread
+        .iter()
+        .zip(described)
+        .map(|(part, media)| Part { text: part.text.clone(), media })
+        .collect();
+    Ok(Checked { media, thread, targets })
 }
 
 async fn look_up(
     deps: &Deps,
     workspace_id: Uuid,
-    media: &[NewMedia],
+    media: impl Iterator<Item = &NewMedia>,
 ) -> Result<HashMap<Uuid, library::Media>, Error> {
-    if media.is_empty() {
+    let ids: Vec<_> = media.map(|item| item.id).collect::<BTreeSet<_>>().into_iter().collect();
+    if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let ids: Vec<_> = media.iter().map(|item| item.id).collect();
     neighbours::media_items(&mut deps.media.clone(), workspace_id, &ids).await
+}
+
+/// The media of one part with what the library knows; those it does not know are noted.
+fn describe_all(
+    position: usize,
+    media: &[NewMedia],
+    known: &HashMap<Uuid, library::Media>,
+    violations: &mut Vec<FieldViolation>,
+) -> Vec<Media> {
+    let mut described = Vec::with_capacity(media.len());
+    for (at, wanted) in media.iter().enumerate() {
+        match known.get(&wanted.id) {
+            Some(item) => described.push(describe(wanted, item)),
+            None => violations.push(FieldViolation::new(
+                part_field(position, &format!("media[{at}].media_id")),
+                "MEDIA_NOT_FOUND",
+                format!("names no media item of this workspace: {}", wanted.id),
+            )),
+        }
+    }
+    described
 }
 
 fn describe(wanted: &NewMedia, item: &library::Media) -> Media {
@@ -114,7 +161,7 @@ fn describe(wanted: &NewMedia, item: &library::Media) -> Media {
 }
 
 /// The account of each target, all of them connected.
-fn accounts<'a>(targets: &[NewTarget], results: &'a [ValidateResult]) -> Result<Vec<&'a Account>, Error> {
+fn accounts<'a>(targets: &[NewTarget], results: &[&'a ValidateResult]) -> Result<Vec<&'a Account>, Error> {
     let mut accounts = Vec::with_capacity(targets.len());
     let (mut unknown, mut not_ready) = (Vec::new(), Vec::new());
     for (target, result) in targets.iter().zip(results) {
@@ -145,12 +192,17 @@ fn accounts<'a>(targets: &[NewTarget], results: &'a [ValidateResult]) -> Result<
     Ok(accounts)
 }
 
-/// The request's field for a part of one target's content.
-fn field(at: usize, target: &NewTarget, part: &str) -> String {
-    if part == "text" && target.text.is_none() || part.starts_with("media") {
-        part.to_owned()
-    } else {
-        format!("targets[{at}].{part}")
+/// The request's field for something in one target's content.
+fn field(at: usize, target: &NewTarget, position: usize, name: &str) -> String {
+    let shared = name.starts_with("media") || (name == "text" && (position > 0 || target.text.is_none()));
+    if shared { part_field(position, name) } else { format!("targets[{at}].{name}") }
+}
+
+/// The request's field for something in one part.
+fn part_field(position: usize, name: &str) -> String {
+    match position.checked_sub(1) {
+        None => name.to_owned(),
+        Some(further) => format!("thread[{further}].{name}"),
     }
 }
 
@@ -168,9 +220,18 @@ mod tests {
             settings: Vec::new(),
         };
         let own = NewTarget { text: Some("own".into()), ..shared.clone() };
-        assert_eq!(field(1, &shared, "text"), "text");
-        assert_eq!(field(1, &own, "text"), "targets[1].text");
-        assert_eq!(field(0, &own, "media[2].alt_text"), "media[2].alt_text");
-        assert_eq!(field(3, &shared, "settings.mastodon.language"), "targets[3].settings.mastodon.language");
+        assert_eq!(field(1, &shared, 0, "text"), "text");
+        assert_eq!(field(1, &own, 0, "text"), "targets[1].text");
+        assert_eq!(field(1, &own, 2, "text"), "thread[1].text");
+        assert_eq!(field(0, &own, 0, "media[2].alt_text"), "media[2].alt_text");
+        assert_eq!(field(0, &own, 1, "media[2].alt_text"), "thread[0].media[2].alt_text");
+        assert_eq!(
+            field(3, &shared, 0, "settings.mastodon.language"),
+            "targets[3].settings.mastodon.language"
+        );
+        assert_eq!(
+            field(3, &shared, 4, "settings.mastodon.language"),
+            "targets[3].settings.mastodon.language"
+        );
     }
 }

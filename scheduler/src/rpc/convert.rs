@@ -5,8 +5,8 @@ use postmesh_proto::{common::v1 as common, publisher::v1::NetworkSettings, sched
 use prost::Message;
 
 use crate::domain::{
-    Post, PostState, Problem, Target, TargetState,
-    input::{RawMedia, RawTarget},
+    Media, Part, Post, PostState, Problem, Target, TargetState,
+    input::{RawMedia, RawPart, RawTarget},
 };
 
 /// A post as the contract shows it. Settings that cannot be read are left out.
@@ -14,22 +14,25 @@ pub fn post(post: &Post) -> proto::Post {
     proto::Post {
         id: post.id.to_string(),
         text: post.text.clone(),
-        media: post
-            .media
-            .iter()
-            .map(|media| proto::PostMedia {
-                media_id: media.id.to_string(),
-                alt_text: media.alt_text.clone(),
-            })
-            .collect(),
+        media: media(&post.media),
         targets: post.targets.iter().map(target).collect(),
         state: post_state(post.state()).into(),
         schedule_time: post.due_at.map(time::to_proto),
         create_time: Some(time::to_proto(post.created_at)),
         update_time: Some(time::to_proto(post.updated_at)),
         etag: post.etag(),
-        thread: Vec::new(),
+        thread: post.thread.iter().map(part).collect(),
     }
+}
+
+fn part(part: &Part) -> proto::ThreadPart {
+    proto::ThreadPart { text: part.text.clone(), media: media(&part.media) }
+}
+
+fn media(media: &[Media]) -> Vec<proto::PostMedia> {
+    let item =
+        |item: &Media| proto::PostMedia { media_id: item.id.to_string(), alt_text: item.alt_text.clone() };
+    media.iter().map(item).collect()
 }
 
 fn target(target: &Target) -> proto::Target {
@@ -49,7 +52,7 @@ fn target(target: &Target) -> proto::Target {
             .map(|p| common::TargetProblem { reason: p.reason.clone(), message: p.message.clone() }),
         revision: target.revision,
         publish_time: target.published_at.map(time::to_proto),
-        thread_position: 0,
+        thread_position: target.thread_position,
     }
 }
 
@@ -89,6 +92,7 @@ fn contract_state(state: TargetState) -> common::TargetState {
         TargetState::Cancelled => C::Cancelled,
         TargetState::Missed => C::Missed,
         TargetState::NeedsConfirmation => C::NeedsConfirmation,
+        TargetState::Dropped => C::Dropped,
     }
 }
 
@@ -110,6 +114,11 @@ pub fn clean(text: String) -> String {
 /// Media as a request names them.
 pub fn raw_media(media: Vec<proto::PostMedia>) -> Vec<RawMedia> {
     media.into_iter().map(|item| RawMedia { media_id: item.media_id, alt_text: item.alt_text }).collect()
+}
+
+/// Further parts as a request holds them.
+pub fn raw_thread(thread: Vec<proto::ThreadPart>) -> Vec<RawPart> {
+    thread.into_iter().map(|part| RawPart { text: part.text, media: raw_media(part.media) }).collect()
 }
 
 /// Targets as a request names them.

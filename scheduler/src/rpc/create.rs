@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Posts, checks, convert, decode, invalid};
 use crate::{
-    domain::{Post, Target, input::Raw},
+    domain::{Post, input::Raw, thread},
     error::Error,
     neighbours,
     store::Created,
@@ -34,6 +34,7 @@ impl Posts {
             text: Some(request.text),
             media: Some(convert::raw_media(request.media)),
             targets: Some(convert::raw_targets(request.targets)),
+            thread: Some(convert::raw_thread(request.thread)),
             schedule_time: request.schedule_time.map(convert::schedule_time),
         };
         let draft = raw.check(now, &mut violations);
@@ -41,26 +42,23 @@ impl Posts {
         if draft.due_at.is_some() && !me.may(super::PUBLISH) {
             return Err(Error::MayNotPublish(me.role.clone()));
         }
-        let text = draft.text.unwrap_or_default();
-        let checked = checks::content(
-            &self.deps,
-            me.workspace_id,
-            &text,
-            &draft.media.unwrap_or_default(),
-            &draft.targets.unwrap_or_default(),
-        )
-        .await?;
+        let wanted = checks::Wanted {
+            text: draft.text.unwrap_or_default(),
+            media: draft.media.unwrap_or_default(),
+            thread: draft.thread.unwrap_or_default(),
+            targets: draft.targets.unwrap_or_default(),
+            from: 0,
+        };
+        let checked = checks::content(&self.deps, me.workspace_id, &wanted).await?;
+        let lead_ms = self.config.prep_lead_ms;
         let post = Post {
             id: ids::new(),
             workspace_id: me.workspace_id,
             author_id: me.user_id,
-            text,
+            text: wanted.text,
             media: checked.media,
-            targets: checked
-                .targets
-                .iter()
-                .map(|target| Target::new(target, draft.due_at, self.config.prep_lead_ms))
-                .collect(),
+            targets: thread::spread(&checked.targets, checked.thread.len(), draft.due_at, lead_ms),
+            thread: checked.thread,
             due_at: draft.due_at,
             revision: 1,
             created_at: now,
@@ -71,7 +69,7 @@ impl Posts {
         if request.validate_only {
             return Ok(without_ids(response));
         }
-        if !post.media.is_empty() {
+        if post.has_media() {
             self.hold(me.workspace_id, post.id, &post.media_ids()).await?;
         }
         let record = repeat.map(|repeat| (repeat, response.encode_to_vec()));

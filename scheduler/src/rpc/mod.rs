@@ -3,6 +3,7 @@
 
 mod change;
 mod checks;
+mod confirm;
 pub mod convert;
 mod create;
 mod read;
@@ -119,7 +120,7 @@ impl Posts {
         if let Some(wake_at) = post.targets.iter().filter_map(|target| target.wake_at).min() {
             self.bell.planned(wake_at);
         }
-        if !post.media.is_empty() {
+        if post.has_media() {
             self.bell.sweep();
         }
     }
@@ -135,6 +136,12 @@ fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Error> {
 
 fn invalid(violations: Violations) -> Result<(), Error> {
     violations.into_result().map_err(Error::Invalid)
+}
+
+/// The value, or everything that is wrong.
+fn whole<T>(value: Option<T>, violations: Violations) -> Result<T, Error> {
+    invalid(violations)?;
+    Ok(value.expect("a value that is missing was noted as a violation"))
 }
 
 type Watch = Pin<Box<dyn Stream<Item = Result<proto::WatchPostsResponse, Status>> + Send>>;
@@ -209,16 +216,18 @@ impl PostService for Posts {
 
     async fn confirm_target(
         &self,
-        _: Request<proto::ConfirmTargetRequest>,
+        request: Request<proto::ConfirmTargetRequest>,
     ) -> Result<Response<proto::ConfirmTargetResponse>, Status> {
-        Err(Status::unimplemented("confirm_target"))
+        let me = Identity::of(&request)?;
+        self.confirm(&me, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn list_target_events(
         &self,
-        _: Request<proto::ListTargetEventsRequest>,
+        request: Request<proto::ListTargetEventsRequest>,
     ) -> Result<Response<proto::ListTargetEventsResponse>, Status> {
-        Err(Status::unimplemented("list_target_events"))
+        let me = Identity::of(&request)?;
+        self.list_events(&me, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn watch_posts(

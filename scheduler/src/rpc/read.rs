@@ -1,17 +1,18 @@
-//! GetPost and ListPosts.
+//! GetPost, ListPosts and ListTargetEvents.
 
 use postmesh_kit::{
     identity::Identity,
     ids, page,
     status::{FieldViolation, Violations},
 };
-use postmesh_proto::scheduler::v1 as proto;
+use postmesh_proto::{publisher::v1 as publisher, scheduler::v1 as proto};
 use serde::{Deserialize, Serialize};
 
-use super::{Posts, convert, invalid};
+use super::{Posts, convert, invalid, whole};
 use crate::{
     domain::filter::{Filter, Order},
     error::Error,
+    neighbours,
     store::Position,
 };
 
@@ -64,5 +65,35 @@ impl Posts {
             posts: page.posts.iter().map(convert::post).collect(),
             next_page_token: next.map(|token| page::encode(&token)).unwrap_or_default(),
         })
+    }
+
+    pub(super) async fn list_events(
+        &self,
+        me: &Identity,
+        request: proto::ListTargetEventsRequest,
+    ) -> Result<proto::ListTargetEventsResponse, Error> {
+        let mut violations = Violations::default();
+        let post_id = violations.take(ids::parse("post_id", &request.post_id));
+        let target_id = violations.take(ids::parse("target_id", &request.target_id));
+        let size = violations.take(page::size(request.page_size));
+        let ((post_id, target_id), size) = whole(post_id.zip(target_id).zip(size), violations)?;
+        let post = self.existing(me.workspace_id, post_id).await?;
+        let target = post
+            .targets
+            .iter()
+            .find(|target| target.id == target_id)
+            .ok_or(Error::TargetNotFound(target_id))?;
+        // Its first revision was never offered, so the publisher has never seen it.
+        if target.revision == 1 && target.offered_at.is_none() {
+            return Ok(proto::ListTargetEventsResponse::default());
+        }
+        let asked = publisher::ListStepsRequest {
+            workspace_id: me.workspace_id.to_string(),
+            target_id: target_id.to_string(),
+            page_size: size as i32,
+            page_token: request.page_token,
+        };
+        let page = neighbours::steps(&mut self.deps.publisher.clone(), asked).await?;
+        Ok(proto::ListTargetEventsResponse { events: page.steps, next_page_token: page.next_page_token })
     }
 }

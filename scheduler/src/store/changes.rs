@@ -62,7 +62,7 @@ const LOCK_POSTGRES: &str =
 
 const UPDATE_POST: &str = "
     update posts
-    set text = $2, media = $3, state = $4, due_at = $5, revision = $6, updated_at = $7, change_seq = $8
+    set text = $2, media = $3, thread = $4, state = $5, due_at = $6, revision = $7, updated_at = $8, change_seq = $9
     where id = $1";
 
 const DROP_TARGETS_SQLITE: &str = "
@@ -104,7 +104,7 @@ impl Store {
             if etag.is_some_and(|etag| etag != before.etag()) {
                 return Err(Error::StaleEtag(post_id));
             }
-            let held_media = before.needs_media();
+            let held_media = before.needed_media();
             let (store, mut outcome) = match decide(before.clone(), &change, &verdicts, moment) {
                 Decision::Recall(post, items) => (Some(post), Changed::Recall(items)),
                 Decision::Save(post) => (Some(post.clone()), Changed::Done(post)),
@@ -122,6 +122,7 @@ impl Store {
                     .bind(post.id)
                     .bind(post.text.clone())
                     .bind(json(&post.media))
+                    .bind(json(&post.thread))
                     .bind(post.state().as_str())
                     .bind(post.due_at)
                     .bind(post.revision)
@@ -132,13 +133,13 @@ impl Store {
                 let kept = id_list(post.targets.iter().map(|target| &target.id));
                 sqlx::query(drop_targets).bind(post.id).bind(kept).execute(&mut *tx).await?;
                 sqlx::query(save_targets).bind(targets_json(&post)).execute(&mut *tx).await?;
-                if post.media != before.media || post.needs_media() != held_media {
+                if post.media_ids() != before.media_ids() || post.needed_media() != held_media {
                     sqlx::query(CHECK_HOLD).bind(post.id).bind(workspace_id).bind(moment.now).execute(&mut *tx).await?;
                 }
                 if let Changed::Done(done) = &mut outcome {
                     *done = post;
                 }
-            } else if deleted && !before.media.is_empty() {
+            } else if deleted && before.has_media() {
                 sqlx::query(CHECK_HOLD).bind(post_id).bind(workspace_id).bind(moment.now).execute(&mut *tx).await?;
             }
             let response = match &outcome {

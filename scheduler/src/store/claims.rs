@@ -3,7 +3,7 @@
 use postmesh_kit::{faults, read, write};
 use uuid::Uuid;
 
-use super::{Store, id_list, rows};
+use super::{Store, id_list, json, rows};
 use crate::{
     domain::{Fact, Media, Problem, TargetState},
     error::Error,
@@ -28,8 +28,21 @@ pub struct Offer {
     pub text: String,
     /// Encoded settings.
     pub settings: Vec<u8>,
-    /// The post's media.
+    /// Its media.
     pub media: Vec<Media>,
+    /// Its place in a thread; `None` for a post of its own.
+    pub thread: Option<ThreadPlace>,
+}
+
+/// Where a target stands in a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadPlace {
+    /// The thread's first target.
+    pub root: Uuid,
+    /// The target before it; `None` for the first.
+    pub previous: Option<Uuid>,
+    /// 0 for the first.
+    pub position: i32,
 }
 
 /// What a claim took.
@@ -39,7 +52,7 @@ pub struct Claimed {
     pub offers: Vec<Offer>,
     /// Posts (with their workspace) with recalls whose outcome was never stored.
     pub unsettled: Vec<(Uuid, Uuid)>,
-    /// Rows taken; fewer than asked for means that nothing more is due.
+    /// Rows taken; none means that nothing is due but what rests or others are taking.
     pub taken: usize,
 }
 
@@ -57,17 +70,27 @@ const CLAIM_POSTGRES: &str = include_str!("sql/claim_due.postgres.sql");
 
 macro_rules! claimed_columns {
     () => {
-        "select t.id, t.post_id, p.workspace_id, t.account_id, t.revision, t.due_at, t.settings, t.recall, p.media, \
-         coalesce(t.text, p.text) as text from targets t join posts p on p.id = t.post_id "
+        "select t.id, t.post_id, p.workspace_id, t.account_id, t.revision, t.due_at, t.settings, t.recall, \
+         t.thread_position, \
+         case when t.thread_position = 0 then coalesce(t.text, p.text) else '' end as text, \
+         case when t.thread_position = 0 then p.media else '[]' end as media, \
+         case when p.thread <> '[]' then (select r.id from targets r where r.post_id = t.post_id \
+             and r.position = t.position - t.thread_position) end as root_id, \
+         case when t.thread_position > 0 then (select b.id from targets b where b.post_id = t.post_id \
+             and b.position = t.position - 1) end as previous_id, "
     };
 }
 const CLAIMED_SQLITE: &str = concat!(
     claimed_columns!(),
-    "where t.id in (select unhex(value) from json_each($1)) order by t.due_at, t.id"
+    "case when t.thread_position > 0 then p.thread -> (t.thread_position - 1) end as part \
+     from targets t join posts p on p.id = t.post_id \
+     where t.id in (select unhex(value) from json_each($1)) order by t.due_at, t.id"
 );
 const CLAIMED_POSTGRES: &str = concat!(
     claimed_columns!(),
-    "where t.id = any (select value::uuid from json_array_elements_text($1::json) as value) order by t.due_at, t.id"
+    "case when t.thread_position > 0 then (p.thread::json -> (t.thread_position - 1)::int)::text end as part \
+     from targets t join posts p on p.id = t.post_id \
+     where t.id = any (select value::uuid from json_array_elements_text($1::json) as value) order by t.due_at, t.id"
 );
 
 const OVERDUE: &str = "
@@ -87,8 +110,40 @@ struct ClaimedRow {
     due_at: Option<i64>,
     settings: Vec<u8>,
     recall: Option<String>,
-    media: String,
+    thread_position: i64,
     text: String,
+    media: String,
+    root_id: Option<Uuid>,
+    previous_id: Option<Uuid>,
+    /// The part of the thread it is, for a further part.
+    part: Option<String>,
+}
+
+impl ClaimedRow {
+    fn offer(self) -> Result<Offer, Error> {
+        let position =
+            i32::try_from(self.thread_position).map_err(|_| Error::Corrupt("targets.thread_position"))?;
+        let (text, media) = match &self.part {
+            None if position > 0 => return Err(Error::Corrupt("posts.thread")),
+            None => (self.text, rows::media(&self.media)?),
+            Some(part) => {
+                let part = rows::part(part)?;
+                (part.text, part.media)
+            }
+        };
+        Ok(Offer {
+            target_id: self.id,
+            post_id: self.post_id,
+            workspace_id: self.workspace_id,
+            account_id: self.account_id,
+            revision: self.revision,
+            due_at: self.due_at.ok_or(Error::Corrupt("targets.due_at"))?,
+            text,
+            settings: self.settings,
+            media,
+            thread: self.root_id.map(|root| ThreadPlace { root, previous: self.previous_id, position }),
+        })
+    }
 }
 
 impl Store {
@@ -118,26 +173,32 @@ impl Store {
     }
 
     /// Takes what is due, at most `limit` targets, until `lease_until`: nobody else takes them before, and if the
-    /// claimer dies they come up again then. What was due before `missed_before` and never offered is left out.
+    /// claimer dies they come up again then. Tenants take turns; those that rest are left out, and so is what was due
+    /// before `missed_before` and never offered.
     pub async fn claim_due(
         &self,
         now: i64,
         lease_until: i64,
         missed_before: i64,
         limit: usize,
+        resting: &[Uuid],
     ) -> Result<Claimed, Error> {
+        let turns = self.turns(now, limit, resting).await?;
+        if turns.is_empty() {
+            return Ok(Claimed::default());
+        }
+        let longest = turns.iter().map(|turn| turn.most).max();
+        let turns = json(&turns);
         let claim = self.dialect(CLAIM_SQLITE, CLAIM_POSTGRES);
         let claimed = self.dialect(CLAIMED_SQLITE, CLAIMED_POSTGRES);
-        let limit = limit as i64;
+        let sqlite = self.db.is_sqlite();
         faults::at("sweep.claim.before").await?;
         let rows: Vec<ClaimedRow> = write!(self.db, tx => {
-            let ids: Vec<Uuid> = sqlx::query_scalar(claim)
-                .bind(now)
-                .bind(lease_until)
-                .bind(limit)
-                .bind(missed_before)
-                .fetch_all(&mut *tx)
-                .await?;
+            let mut claim = sqlx::query_scalar(claim).bind(now).bind(lease_until).bind(turns).bind(missed_before);
+            if sqlite {
+                claim = claim.bind(longest);
+            }
+            let ids: Vec<Uuid> = claim.fetch_all(&mut *tx).await?;
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
@@ -153,17 +214,14 @@ impl Store {
                 }
                 continue;
             }
-            claimed.offers.push(Offer {
-                target_id: row.id,
-                post_id: row.post_id,
-                workspace_id: row.workspace_id,
-                account_id: row.account_id,
-                revision: row.revision,
-                due_at: row.due_at.ok_or(Error::Corrupt("targets.due_at"))?,
-                text: row.text,
-                settings: row.settings,
-                media: rows::media(&row.media)?,
-            });
+            let target_id = row.id;
+            match row.offer() {
+                Ok(offer) => claimed.offers.push(offer),
+                // One bad row must not hold the others up; the count of stuck targets shows it.
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, target.id = %target_id, "a target cannot be read");
+                }
+            }
         }
         Ok(claimed)
     }

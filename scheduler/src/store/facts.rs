@@ -13,7 +13,7 @@ use super::{
     rows::{PROGRESS_POSTGRES, PROGRESS_SQLITE, ProgressJson, TargetRow, by_post},
 };
 use crate::{
-    domain::{Fact, PostState, target::Learned},
+    domain::{Fact, PostState, target::Learned, thread},
     error::Error,
 };
 
@@ -26,15 +26,17 @@ pub struct Learnt {
     pub changed: usize,
     /// Facts that contradicted a final state.
     pub contradicted: usize,
+    /// True when parts of threads were planned anew: the clock has to look.
+    pub mended: bool,
 }
 
 const LOCK_POSTS_SQLITE: &str = "
-    select p.id, p.workspace_id, p.media <> '[]' as has_media
+    select p.id, p.workspace_id, (p.media <> '[]' or p.thread <> '[]') as has_media
     from posts p
     where p.id in (select post_id from targets where id in (select unhex(value) from json_each($1)))
     order by p.id";
 const LOCK_POSTS_POSTGRES: &str = "
-    select p.id, p.workspace_id, p.media <> '[]' as has_media
+    select p.id, p.workspace_id, (p.media <> '[]' or p.thread <> '[]') as has_media
     from posts p
     where p.id = any (
         select post_id from targets
@@ -134,6 +136,11 @@ impl Store {
                 if learned != Learned::Nothing {
                     changed.entry(*post_id).or_default().insert(*at);
                     learnt.contradicted += usize::from(learned == Learned::Contradicted);
+                }
+                if learned == Learned::Changed
+                    && let Some(list) = targets.get_mut(post_id)
+                {
+                    learnt.mended |= thread::mend(list, *at, now);
                 }
             }
             if changed.is_empty() {

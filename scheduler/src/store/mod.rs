@@ -14,20 +14,23 @@ mod feed;
 mod holds;
 mod list;
 mod posts;
+mod preflight;
 mod requests;
 mod rows;
+mod turns;
 
 use postmesh_kit::db::Db;
 use serde::Serialize;
 use uuid::Uuid;
 
 pub use changes::{ChangeRequest, Changed};
-pub use claims::{Claimed, Offer, Wakes};
+pub use claims::{Claimed, Offer, ThreadPlace, Wakes};
 pub use facts::Learnt;
 pub use feed::Bounds;
 pub use holds::HoldCheck;
 pub use list::{Page, Position};
 pub use posts::Created;
+pub use preflight::{DueCheck, Warned};
 pub use requests::{Recollection, Repeat, RequestKey};
 
 /// The scheduler's database.

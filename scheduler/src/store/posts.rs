@@ -25,8 +25,9 @@ pub(super) const SAVE_TARGETS_SQLITE: &str = include_str!("sql/save_targets.sqli
 pub(super) const SAVE_TARGETS_POSTGRES: &str = include_str!("sql/save_targets.postgres.sql");
 
 const INSERT_POST: &str = "
-    insert into posts (id, workspace_id, author_id, text, media, state, due_at, revision, created_at, updated_at, change_seq)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    insert into posts (id, workspace_id, author_id, text, media, thread, state, due_at, revision, created_at, updated_at,
+        change_seq)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
 const POST: &str =
     concat!("select ", post_columns!(), " from posts p where p.id = $1 and p.workspace_id = $2");
@@ -58,7 +59,7 @@ impl Store {
                 let first = recall_answer!(tx, repeat).ok_or(Error::Corrupt("requests"))?;
                 return Ok(Created::Repeated(first.answer(repeat)?));
             }
-            if !post.media.is_empty() {
+            if post.has_media() {
                 let checked = sqlx::query("delete from hold_checks where post_id = $1").bind(post.id).execute(&mut *tx).await?;
                 if checked.rows_affected() == 0 {
                     return Err(Error::HoldExpired);
@@ -71,6 +72,7 @@ impl Store {
                 .bind(post.author_id)
                 .bind(post.text.clone())
                 .bind(json(&post.media))
+                .bind(json(&post.thread))
                 .bind(post.state().as_str())
                 .bind(post.due_at)
                 .bind(post.revision)

@@ -5,14 +5,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Media, Post, Problem, RecallIntent, Target, TargetState},
+    domain::{Media, Part, Post, Problem, RecallIntent, Target, TargetState},
     error::Error,
 };
 
 /// The columns of [`PostRow`], of `posts p`.
 macro_rules! post_columns {
     () => {
-        "p.id, p.workspace_id, p.author_id, p.text, p.media, p.due_at, p.revision, p.created_at, p.updated_at, \
+        "p.id, p.workspace_id, p.author_id, p.text, p.media, p.thread, p.due_at, p.revision, p.created_at, p.updated_at, \
          p.change_seq"
     };
 }
@@ -21,7 +21,7 @@ pub(super) use post_columns;
 /// The columns of [`TargetRow`], of `targets t`.
 macro_rules! target_columns {
     () => {
-        "t.id, t.post_id, t.account_id, t.network, t.handle, t.text, t.settings, t.state, t.revision, t.due_at, \
+        "t.id, t.post_id, t.thread_position, t.account_id, t.network, t.handle, t.text, t.settings, t.state, t.revision, t.due_at, \
          t.offered_at, t.wake_at, t.recall, t.native_id, t.url, t.problem_reason, t.problem_message, t.published_at"
     };
 }
@@ -51,7 +51,7 @@ pub(super) const LOCK_TARGETS_POSTGRES: &str = concat!(
 macro_rules! progress_columns {
     ($empty:literal) => {
         concat!(
-            "select t.id, t.post_id, t.account_id, '' as network, '' as handle, null as text, ",
+            "select t.id, t.post_id, t.thread_position, t.account_id, '' as network, '' as handle, null as text, ",
             $empty,
             " as settings, t.state, t.revision, t.due_at, t.offered_at, t.wake_at, t.recall, t.native_id, t.url, \
              t.problem_reason, t.problem_message, t.published_at from targets t "
@@ -77,6 +77,7 @@ pub(super) struct PostRow {
     author_id: Uuid,
     text: String,
     media: String,
+    thread: String,
     due_at: Option<i64>,
     revision: i64,
     created_at: i64,
@@ -93,6 +94,7 @@ impl PostRow {
             author_id: self.author_id,
             text: self.text,
             media: media(&self.media)?,
+            thread: serde_json::from_str(&self.thread).map_err(|_| Error::Corrupt("posts.thread"))?,
             targets,
             due_at: self.due_at,
             revision: self.revision,
@@ -108,10 +110,16 @@ pub(super) fn media(text: &str) -> Result<Vec<Media>, Error> {
     serde_json::from_str(text).map_err(|_| Error::Corrupt("posts.media"))
 }
 
+/// One part of a thread.
+pub(super) fn part(text: &str) -> Result<Part, Error> {
+    serde_json::from_str(text).map_err(|_| Error::Corrupt("posts.thread"))
+}
+
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct TargetRow {
     id: Uuid,
     pub(super) post_id: Uuid,
+    thread_position: i64,
     account_id: Uuid,
     network: String,
     handle: String,
@@ -140,6 +148,8 @@ impl TryFrom<TargetRow> for Target {
         };
         Ok(Self {
             id: row.id,
+            thread_position: i32::try_from(row.thread_position)
+                .map_err(|_| Error::Corrupt("targets.thread_position"))?,
             account_id: row.account_id,
             network: row.network,
             handle: row.handle,
@@ -166,7 +176,9 @@ impl TryFrom<TargetRow> for Target {
 pub(super) struct TargetJson<'a> {
     id: String,
     post_id: String,
+    workspace_id: String,
     position: usize,
+    thread_position: i32,
     account_id: String,
     network: &'a str,
     handle: &'a str,
@@ -187,16 +199,16 @@ pub(super) struct TargetJson<'a> {
 
 /// All targets of a post, for `save_targets`.
 pub(super) fn targets_json(post: &Post) -> String {
-    super::json(
-        &post.targets.iter().enumerate().map(|(at, t)| target_json(post.id, at, t)).collect::<Vec<_>>(),
-    )
+    super::json(&post.targets.iter().enumerate().map(|(at, t)| target_json(post, at, t)).collect::<Vec<_>>())
 }
 
-fn target_json(post_id: Uuid, position: usize, target: &Target) -> TargetJson<'_> {
+fn target_json<'a>(post: &Post, position: usize, target: &'a Target) -> TargetJson<'a> {
     TargetJson {
         id: target.id.simple().to_string(),
-        post_id: post_id.simple().to_string(),
+        post_id: post.id.simple().to_string(),
+        workspace_id: post.workspace_id.simple().to_string(),
         position,
+        thread_position: target.thread_position,
         account_id: target.account_id.simple().to_string(),
         network: &target.network,
         handle: &target.handle,
@@ -221,6 +233,9 @@ fn target_json(post_id: Uuid, position: usize, target: &Target) -> TargetJson<'_
 pub(super) struct ProgressJson<'a> {
     id: String,
     state: &'static str,
+    revision: i64,
+    due_at: Option<i64>,
+    offered_at: Option<i64>,
     wake_at: Option<i64>,
     recall: Option<&'static str>,
     native_id: &'a str,
@@ -235,6 +250,9 @@ impl<'a> From<&'a Target> for ProgressJson<'a> {
         Self {
             id: target.id.simple().to_string(),
             state: target.state.as_str(),
+            revision: target.revision,
+            due_at: target.due_at,
+            offered_at: target.offered_at,
             wake_at: target.wake_at,
             recall: target.recall.map(RecallIntent::as_str),
             native_id: &target.native_id,

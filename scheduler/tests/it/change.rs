@@ -28,6 +28,7 @@ async fn an_edit_changes_what_its_mask_names() {
             update_mask: Some(mask(&["media", "targets"])),
             etag: post.etag.clone(),
             request_id: Uuid::now_v7().to_string(),
+            thread: Vec::new(),
         };
         let edited = world
             .client

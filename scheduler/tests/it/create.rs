@@ -57,7 +57,7 @@ async fn a_post_carries_media_settings_and_texts_of_its_targets() {
         assert_eq!(post.targets[0].settings, Some(settings));
         assert_eq!(post.targets[1].text, None);
         assert_eq!(world.get(&post.id).await, post);
-        world.holds_until(&post.id, &[media, media]).await;
+        world.holds_until(&post.id, &[media]).await;
     })
     .await;
 }
@@ -72,6 +72,7 @@ async fn every_bad_field_is_named_at_once() {
             schedule_time: Some(time::to_proto(world.now() - 2 * MINUTE)),
             request_id: "not a uuid".into(),
             validate_only: false,
+            thread: Vec::new(),
         };
         let status = world.create(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);

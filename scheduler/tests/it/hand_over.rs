@@ -20,7 +20,7 @@ async fn a_target_leaves_when_its_lead_begins_and_not_before() {
         let late = world.create(request).await.unwrap();
         world.clock.advance(MINUTE - 1);
         assert_eq!(
-            world.store.claim_due(world.now(), 0, 0, 10).await.unwrap().taken,
+            world.store.claim_due(world.now(), 0, 0, 10, &[]).await.unwrap().taken,
             0,
             "a millisecond too soon"
         );

@@ -5,13 +5,21 @@
 
 mod cancel;
 mod change;
+mod confirm;
 mod create;
+mod doubts;
+mod fair;
 mod hand_over;
 mod lists;
 mod neighbours;
+mod poison;
+mod preflight;
+mod replicas;
 mod results;
 mod roles;
 mod store;
 mod tenants;
+mod threads;
+mod timeline;
 mod watch;
 mod world;

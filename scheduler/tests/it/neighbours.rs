@@ -9,12 +9,14 @@ use std::{
 
 use futures::Stream;
 use postmesh_proto::{
-    common::v1::TargetState,
+    common::v1::{TargetEvent, TargetProblem, TargetState},
     media::v1::{self as media, media_service_server::MediaService},
     publisher::v1::{self as publisher, delivery_service_server::DeliveryService},
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
+
+use crate::doubts::Doubt;
 
 /// What the publisher knows.
 #[derive(Debug, Default)]
@@ -37,8 +39,24 @@ pub(crate) struct PublisherState {
     pub(crate) outcomes: HashMap<String, publisher::DeliverOutcome>,
     /// Swallows the answers to hand-overs and recalls: they happen, but the caller sees UNAVAILABLE.
     pub(crate) lose_answers: bool,
+    /// Workspaces whose hand-overs are not answered until they are out of here.
+    pub(crate) held: HashSet<String>,
+    /// Calls of Deliver that arrived, answered or not.
+    pub(crate) offered: usize,
+    /// Calls of Deliver that failed on their content.
+    pub(crate) crashes: usize,
+    /// Targets whose answer was lost, and how users settled them.
+    pub(crate) doubts: HashMap<String, Doubt>,
+    /// Calls of Confirm that settled something or repeated it.
+    pub(crate) confirmed: usize,
+    /// Steps by workspace and target.
+    pub(crate) steps: HashMap<(String, String), Vec<TargetEvent>>,
+    /// Calls of CheckAccounts.
+    pub(crate) checks: Vec<publisher::CheckAccountsRequest>,
     /// Events, in the order they are streamed.
     pub(crate) events: Vec<publisher::DeliveryEvent>,
+    /// Withholds events for as long as it is set.
+    pub(crate) muted: bool,
     /// Counts up to end open streams.
     pub(crate) cut: usize,
     /// Cursors that streams were opened with.
@@ -74,11 +92,19 @@ impl DeliveryService for Publisher {
         }
         self.check()?;
         let deliveries = request.into_inner().deliveries;
+        let mut state = self.0.subscribe();
+        let held = |state: &PublisherState| deliveries.iter().any(|d| state.held.contains(&d.workspace_id));
+        self.0.send_modify(|state| state.offered += 1);
+        state.wait_for(|state| !held(state)).await.map_err(|_| Status::unavailable("gone"))?;
         if deliveries.len() > 500 {
             return Err(Status::invalid_argument("at most 500"));
         }
         if deliveries.iter().any(|d| d.content.as_ref().is_some_and(|c| c.text.contains("POISON"))) {
             return Err(Status::invalid_argument("scripted"));
+        }
+        if deliveries.iter().any(|d| d.content.as_ref().is_some_and(|c| c.text.contains("CRASH"))) {
+            self.0.send_modify(|state| state.crashes += 1);
+            return Err(Status::internal("scripted"));
         }
         let mut results = Vec::new();
         let mut lose = false;
@@ -96,11 +122,9 @@ impl DeliveryService for Publisher {
                 results.push(publisher::DeliverResult {
                     target_id: delivery.target_id.clone(),
                     outcome: outcome.into(),
-                    problem: (outcome == publisher::DeliverOutcome::Refused).then(|| {
-                        postmesh_proto::common::v1::TargetProblem {
-                            reason: "ACCOUNT_GONE".into(),
-                            message: "connect the account again".into(),
-                        }
+                    problem: (outcome == publisher::DeliverOutcome::Refused).then(|| TargetProblem {
+                        reason: "ACCOUNT_GONE".into(),
+                        message: "connect the account again".into(),
                     }),
                 });
                 if outcome == publisher::DeliverOutcome::Accepted {
@@ -201,6 +225,7 @@ impl DeliveryService for Publisher {
                 if !first {
                     changes.changed().await.ok()?;
                 }
+                changes.wait_for(|state| !state.muted || state.cut != cut || state.down).await.ok()?;
                 let state = changes.borrow_and_update();
                 if state.cut != cut || state.down {
                     return None;
@@ -212,6 +237,73 @@ impl DeliveryService for Publisher {
                 Some((Ok(publisher::TailEventsResponse { events }), (changes, sent, false)))
             });
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<publisher::ConfirmRequest>,
+    ) -> Result<Response<publisher::ConfirmResponse>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        let mut answer = Err(Status::not_found("no such target"));
+        let mut lose = false;
+        self.0.send_modify(|state| {
+            lose = state.lose_answers;
+            answer = state.settle(&request);
+        });
+        if lose && answer.is_ok() {
+            return Err(Status::unavailable("the answer was lost"));
+        }
+        answer.map(|state| Response::new(publisher::ConfirmResponse { state: state.into() }))
+    }
+
+    async fn list_steps(
+        &self,
+        request: Request<publisher::ListStepsRequest>,
+    ) -> Result<Response<publisher::ListStepsResponse>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        let state = self.0.borrow();
+        let steps = state
+            .steps
+            .get(&(request.workspace_id, request.target_id))
+            .ok_or_else(|| Status::not_found("no such target"))?;
+        let from: usize = match request.page_token.as_str() {
+            "" => 0,
+            token => token.parse().map_err(|_| Status::invalid_argument("page_token is none of ours"))?,
+        };
+        let to = steps.len().min(from + request.page_size as usize);
+        Ok(Response::new(publisher::ListStepsResponse {
+            steps: steps[from..to].to_vec(),
+            next_page_token: if to < steps.len() { to.to_string() } else { String::new() },
+        }))
+    }
+
+    async fn check_accounts(
+        &self,
+        request: Request<publisher::CheckAccountsRequest>,
+    ) -> Result<Response<publisher::CheckAccountsResponse>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        if request.account_ids.len() > 100 || request.until.is_none() {
+            return Err(Status::invalid_argument("at most 100, until when"));
+        }
+        let mut checks = Vec::new();
+        self.0.send_modify(|state| {
+            for id in &request.account_ids {
+                let account = state.accounts.get(&(request.workspace_id.clone(), id.clone()));
+                let works = account.is_some_and(|a| a.state() == publisher::AccountState::Connected);
+                checks.push(publisher::AccountCheck {
+                    account_id: id.clone(),
+                    problem: (!works).then(|| TargetProblem {
+                        reason: "ACCOUNT_NEEDS_RECONNECT".into(),
+                        message: "connect the account again before this is due".into(),
+                    }),
+                });
+            }
+            state.checks.push(request);
+        });
+        Ok(Response::new(publisher::CheckAccountsResponse { checks }))
     }
 
     async fn read_metrics(

@@ -26,7 +26,7 @@ fn a_post(workspace_id: Uuid, targets: usize, due_at: Option<i64>) -> Post {
             text: Some("own \"text\" 'quoted' 🐈".into()),
             settings: vec![0, 1, 255],
         };
-        Target::new(&input, due_at, LEAD)
+        Target::new(&input, 0, due_at, LEAD)
     };
     Post {
         id: ids::new(),
@@ -34,6 +34,7 @@ fn a_post(workspace_id: Uuid, targets: usize, due_at: Option<i64>) -> Post {
         author_id: ids::new(),
         text: "hello\n\t\"you\"".into(),
         media: Vec::new(),
+        thread: Vec::new(),
         targets: (0..targets).map(target).collect(),
         due_at,
         revision: 1,
@@ -132,9 +133,9 @@ async fn claims_each_due_target_once_until_its_lease_ends() {
         stored(&store, 1, None).await;
         assert_eq!(store.wakes(NOW - 1).await.unwrap(), Wakes { due: false, next: Some(NOW) });
         assert_eq!(store.wakes(NOW).await.unwrap(), Wakes { due: true, next: Some(NOW + 7) });
-        assert_eq!(store.claim_due(NOW - 1, NOW + 50, 0, 10).await.unwrap().taken, 0);
-        let first = store.claim_due(NOW, NOW + 50, 0, 2).await.unwrap();
-        let second = store.claim_due(NOW, NOW + 50, 0, 2).await.unwrap();
+        assert_eq!(store.claim_due(NOW - 1, NOW + 50, 0, 10, &[]).await.unwrap().taken, 0);
+        let first = store.claim_due(NOW, NOW + 50, 0, 2, &[]).await.unwrap();
+        let second = store.claim_due(NOW, NOW + 50, 0, 2, &[]).await.unwrap();
         assert_eq!((first.offers.len(), second.offers.len()), (2, 1));
         let ids: HashSet<_> =
             first.offers.iter().chain(&second.offers).map(|offer| offer.target_id).collect();
@@ -145,8 +146,12 @@ async fn claims_each_due_target_once_until_its_lease_ends() {
             (offer.text.as_str(), offer.settings.as_slice()),
             ("own \"text\" 'quoted' 🐈", &[0, 1, 255][..])
         );
-        assert_eq!(store.claim_due(NOW + 1, NOW + 50, 0, 10).await.unwrap().taken, 0);
-        assert_eq!(store.claim_due(NOW + 50, NOW + 99, 0, 10).await.unwrap().taken, 4, "the lease has ended");
+        assert_eq!(store.claim_due(NOW + 1, NOW + 50, 0, 10, &[]).await.unwrap().taken, 0);
+        assert_eq!(
+            store.claim_due(NOW + 50, NOW + 99, 0, 10, &[]).await.unwrap().taken,
+            4,
+            "the lease has ended"
+        );
     })
     .await;
 }
@@ -158,7 +163,7 @@ async fn claims_in_parallel_take_different_targets() {
         for _ in 0..10 {
             stored(&store, 10, Some(NOW)).await;
         }
-        let claims = (0..8).map(|_| store.claim_due(NOW, NOW + 50, 0, 25));
+        let claims = (0..8).map(|_| store.claim_due(NOW, NOW + 50, 0, 25, &[]));
         let claims = futures::future::join_all(claims).await;
         let ids: Vec<_> = claims
             .iter()
@@ -166,7 +171,7 @@ async fn claims_in_parallel_take_different_targets() {
             .map(|offer| offer.target_id)
             .collect();
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "none twice");
-        let rest = store.claim_due(NOW, NOW + 50, 0, 500).await.unwrap();
+        let rest = store.claim_due(NOW, NOW + 50, 0, 500, &[]).await.unwrap();
         assert_eq!(ids.len() + rest.offers.len(), 100, "none lost");
     })
     .await;
@@ -177,10 +182,10 @@ async fn leaves_what_is_too_late_to_be_missed_unless_it_was_offered() {
     each_database(MIGRATIONS, |db| async {
         let store = Store::new(db);
         let offered = stored(&store, 1, Some(NOW)).await;
-        assert_eq!(store.claim_due(NOW, NOW + 1, 0, 10).await.unwrap().taken, 1);
+        assert_eq!(store.claim_due(NOW, NOW + 1, 0, 10, &[]).await.unwrap().taken, 1);
         let fresh = stored(&store, 1, Some(NOW)).await;
         let late = NOW + 1000;
-        let claimed = store.claim_due(late, late + 1, NOW + 1, 10).await.unwrap();
+        let claimed = store.claim_due(late, late + 1, NOW + 1, 10, &[]).await.unwrap();
         assert_eq!(claimed.offers[0].post_id, offered.id);
         assert_eq!(claimed.taken, 1);
         assert_eq!((store.stuck(NOW).await.unwrap(), store.stuck(late).await.unwrap()), (0, 2));
@@ -201,7 +206,7 @@ async fn takes_events_in_once_and_moves_the_cursor_with_them() {
     each_database(MIGRATIONS, |db| async {
         let store = Store::new(db);
         let post = stored(&store, 2, Some(NOW)).await;
-        store.claim_due(NOW, NOW + 50, 0, 10).await.unwrap();
+        store.claim_due(NOW, NOW + 50, 0, 10, &[]).await.unwrap();
         let events = vec![
             (12, a_fact(&post.targets[0], TargetState::Published)),
             (11, a_fact(&post.targets[0], TargetState::Sending)),
@@ -244,7 +249,7 @@ async fn facts_and_changes_in_parallel_agree_on_the_post_s_state() {
     each_database(MIGRATIONS, |db| async {
         let store = Store::new(db);
         let post = stored(&store, 20, Some(NOW)).await;
-        store.claim_due(NOW, NOW + 50, 0, 100).await.unwrap();
+        store.claim_due(NOW, NOW + 50, 0, 100, &[]).await.unwrap();
         let learns = post.targets.iter().map(|target| {
             let state =
                 if target.id.as_u128() % 2 == 0 { TargetState::Published } else { TargetState::Failed };
@@ -267,7 +272,7 @@ async fn a_change_waits_for_the_publisher_and_is_stored_once() {
     each_database(MIGRATIONS, |db| async {
         let store = Store::new(db);
         let post = stored(&store, 2, Some(NOW)).await;
-        store.claim_due(NOW, NOW + 50, 0, 1).await.unwrap();
+        store.claim_due(NOW, NOW + 50, 0, 1, &[]).await.unwrap();
         let edit = Change::Edit(Edit { text: Some("new".into()), ..Edit::default() });
         let mut request = a_change(&post, edit);
         request.etag = Some(post.etag());
@@ -278,13 +283,17 @@ async fn a_change_waits_for_the_publisher_and_is_stored_once() {
         assert_eq!(items.len(), 1);
         let marked = store.post(post.workspace_id, post.id).await.unwrap().unwrap();
         assert!(marked.targets.iter().all(|target| target.recall == Some(RecallIntent::Edit)));
-        assert_eq!(store.claim_due(NOW + 60, NOW + 99, 0, 10).await.unwrap().taken, 0, "held back meanwhile");
+        assert_eq!(
+            store.claim_due(NOW + 60, NOW + 99, 0, 10, &[]).await.unwrap().taken,
+            0,
+            "held back meanwhile"
+        );
         request.verdicts = items.iter().map(|key| (*key, Verdict::Recalled)).collect();
         let Changed::Done(done) = store.change(request.clone()).await.unwrap() else { panic!("granted") };
         assert_eq!((done.text.as_str(), done.revision), ("new", 2));
         assert_eq!(store.post(post.workspace_id, post.id).await.unwrap().unwrap(), done);
         assert_eq!(store.change(request.clone()).await.unwrap(), Changed::Repeated(b"answer".to_vec()));
-        assert_eq!(store.claim_due(NOW, NOW + 50, 0, 10).await.unwrap().offers[0].revision, 2);
+        assert_eq!(store.claim_due(NOW, NOW + 50, 0, 10, &[]).await.unwrap().offers[0].revision, 2);
         let stale = ChangeRequest { repeat: None, ..request };
         assert!(matches!(store.change(stale).await, Err(Error::StaleEtag(_))));
     })
@@ -296,9 +305,9 @@ async fn an_abandoned_recall_comes_up_again() {
     each_database(MIGRATIONS, |db| async {
         let store = Store::new(db);
         let post = stored(&store, 1, Some(NOW)).await;
-        store.claim_due(NOW, NOW + 50, 0, 1).await.unwrap();
+        store.claim_due(NOW, NOW + 50, 0, 1, &[]).await.unwrap();
         store.change(a_change(&post, Change::Cancel)).await.unwrap();
-        let claimed = store.claim_due(NOW + 60_000, NOW + 60_001, NOW + 50_000, 10).await.unwrap();
+        let claimed = store.claim_due(NOW + 60_000, NOW + 60_001, NOW + 50_000, 10, &[]).await.unwrap();
         assert_eq!((claimed.offers.len(), claimed.unsettled), (0, vec![(post.workspace_id, post.id)]));
     })
     .await;
@@ -352,7 +361,7 @@ async fn holds_are_checked_around_every_change_of_media() {
         assert_eq!(store.due_hold_checks(NOW + 60, 10).await.unwrap(), [check]);
         store.create(&post, None).await.unwrap();
         assert_eq!(store.due_hold_checks(NOW + 60, 10).await.unwrap(), [], "the commit resolved it");
-        store.claim_due(NOW, NOW + 50, 0, 10).await.unwrap();
+        store.claim_due(NOW, NOW + 50, 0, 10, &[]).await.unwrap();
         store.learn(vec![a_fact(&post.targets[0], TargetState::Published)], NOW + 3).await.unwrap();
         let ended = store.due_hold_checks(NOW + 3, 10).await.unwrap();
         assert_eq!(ended, [HoldCheck { check_at: NOW + 3, ..check }], "an ended post lets go of its media");

@@ -11,11 +11,11 @@ use postmesh_kit::{
     transport::Transport,
 };
 use postmesh_proto::{
-    common::v1::TargetState,
+    common::v1::{TargetConfirmation, TargetState, target_confirmation::Answer},
     media::v1::{Media, media_service_server::MediaServiceServer},
     publisher::v1::{Account, AccountState, DeliveryEvent, delivery_service_server::DeliveryServiceServer},
     scheduler::v1::{
-        self as proto, CreatePostRequest, Post, PostMedia, TargetInput,
+        self as proto, CreatePostRequest, Post, PostMedia, TargetInput, ThreadPart,
         post_service_client::PostServiceClient,
     },
 };
@@ -114,6 +114,27 @@ impl World {
         });
     }
 
+    /// Connects an account to another workspace.
+    pub(crate) fn connect_elsewhere(&self, workspace: Uuid) -> Uuid {
+        let account = Uuid::now_v7();
+        self.publisher.0.send_modify(|publisher| {
+            let known = &publisher.accounts[&(self.workspace.to_string(), self.account.to_string())];
+            let copy = Account { id: account.to_string(), ..known.clone() };
+            publisher.accounts.insert((workspace.to_string(), account.to_string()), copy);
+        });
+        account
+    }
+
+    /// A request of the world's user in another workspace.
+    pub(crate) fn ask_in<T>(&self, workspace: Uuid, message: T) -> Request<T> {
+        with_token(message, &self.token(workspace))
+    }
+
+    /// Starts another scheduler on the same database, with the same neighbours.
+    pub(crate) async fn replica(&self) -> (Lifecycle, Client) {
+        start(&self.db, &self.clock, &self.publisher, &self.library, &self.tokens, self.config.clone()).await
+    }
+
     /// Connects this many accounts more.
     pub(crate) fn connect_many(&self, count: usize) -> Vec<Uuid> {
         let accounts: Vec<_> = (0..count).map(|_| Uuid::now_v7()).collect();
@@ -199,6 +220,21 @@ impl World {
         Ok(self.client.clone().retry_target(self.ask(request)).await?.into_inner().post.unwrap())
     }
 
+    pub(crate) async fn confirm(
+        &self,
+        post_id: &str,
+        target_id: &str,
+        answer: Answer,
+    ) -> Result<Post, Status> {
+        let request = proto::ConfirmTargetRequest {
+            post_id: post_id.into(),
+            target_id: target_id.into(),
+            confirmation: Some(TargetConfirmation { answer: Some(answer) }),
+            request_id: String::new(),
+        };
+        Ok(self.client.clone().confirm_target(self.ask(request)).await?.into_inner().post.unwrap())
+    }
+
     pub(crate) async fn edit_text(&self, post_id: &str, text: &str) -> Result<Post, Status> {
         let request = proto::UpdatePostRequest {
             post_id: post_id.into(),
@@ -249,6 +285,13 @@ impl World {
     /// Waits until every target of a post is in this state.
     pub(crate) async fn post_in(&self, post_id: &str, state: TargetState) -> Post {
         self.post_until(post_id, |post| post.targets.iter().all(|target| target.state() == state)).await
+    }
+
+    /// Loses the answer of a target that was handed over, and waits until it is known here.
+    pub(crate) async fn doubt(&self, post_id: &str, at: usize) -> Post {
+        let target = self.get(post_id).await.targets[at].id.clone();
+        self.publisher.0.send_modify(|publisher| publisher.doubt(&target));
+        self.post_until(post_id, |post| post.targets[at].state() == TargetState::NeedsConfirmation).await
     }
 
     /// Tells what became of a target of a post, as the publisher does.
@@ -339,6 +382,11 @@ pub(crate) async fn until<T>(sender: &watch::Sender<T>, expected: impl FnMut(&T)
 /// A target without text or settings of its own.
 pub(crate) fn to(account: Uuid) -> TargetInput {
     TargetInput { account_id: account.to_string(), ..TargetInput::default() }
+}
+
+/// A further part of a thread, without media.
+pub(crate) fn then(text: &str) -> ThreadPart {
+    ThreadPart { text: text.into(), media: Vec::new() }
 }
 
 /// A media item without a description of its own.

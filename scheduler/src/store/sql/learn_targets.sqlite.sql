@@ -1,6 +1,9 @@
 -- $1: JSON list of what facts changed about targets.
 update targets set
     state = fact ->> 'state',
+    revision = fact ->> 'revision',
+    due_at = fact ->> 'due_at',
+    offered_at = fact ->> 'offered_at',
     native_id = fact ->> 'native_id',
     url = fact ->> 'url',
     problem_reason = fact ->> 'problem_reason',

@@ -1,13 +1,13 @@
 -- $1: JSON list of whole targets; ids and settings in hexadecimal.
 insert into targets (
-    id, post_id, position, account_id, network, handle, text, settings, state, revision, due_at, offered_at,
-    wake_at, recall, native_id, url, problem_reason, problem_message, published_at
+    id, post_id, workspace_id, position, thread_position, account_id, network, handle, text, settings, state,
+    revision, due_at, offered_at, wake_at, recall, native_id, url, problem_reason, problem_message, published_at
 )
 select
-    id, post_id, position, account_id, network, handle, text, decode(settings, 'hex'), state, revision, due_at,
-    offered_at, wake_at, recall, native_id, url, problem_reason, problem_message, published_at
+    id, post_id, workspace_id, position, thread_position, account_id, network, handle, text, decode(settings, 'hex'),
+    state, revision, due_at, offered_at, wake_at, recall, native_id, url, problem_reason, problem_message, published_at
 from json_to_recordset($1::json) as target (
-    id uuid, post_id uuid, position bigint, account_id uuid, network text, handle text, text text, settings text,
+    id uuid, post_id uuid, workspace_id uuid, position bigint, thread_position bigint, account_id uuid, network text, handle text, text text, settings text,
     state text, revision bigint, due_at bigint, offered_at bigint, wake_at bigint, recall text, native_id text,
     url text, problem_reason text, problem_message text, published_at bigint
 )
@@ -27,4 +27,6 @@ on conflict (id) do update set
     url = excluded.url,
     problem_reason = excluded.problem_reason,
     problem_message = excluded.problem_message,
-    published_at = excluded.published_at
+    published_at = excluded.published_at,
+    -- A new revision is checked anew.
+    check_after = case when targets.revision = excluded.revision then targets.check_after end
