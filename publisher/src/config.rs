@@ -39,6 +39,8 @@ pub struct Config {
     pub key_window_ms: i64,
     /// Milliseconds for which a lost answer is looked for before the user is asked.
     pub reconcile_budget_ms: i64,
+    /// Milliseconds between two looks for a post that the user was asked about; a late find wins.
+    pub late_look_ms: i64,
     /// Milliseconds before the first retry; doubles from there.
     pub backoff_first_ms: i64,
     /// Longest milliseconds between retries, unless the network asks for more.
@@ -80,6 +82,7 @@ impl Default for Config {
             quiesce_ms: policy.quiesce,
             key_window_ms: policy.key_window,
             reconcile_budget_ms: policy.reconcile_budget,
+            late_look_ms: policy.late_look_every,
             backoff_first_ms: policy.backoff_first,
             backoff_most_ms: policy.backoff_most,
             lease_ms: 30_000,
@@ -106,6 +109,7 @@ impl Config {
             quiesce: self.quiesce_ms,
             key_window: self.key_window_ms,
             reconcile_budget: self.reconcile_budget_ms,
+            late_look_every: self.late_look_ms,
             backoff_first: self.backoff_first_ms,
             backoff_most: self.backoff_most_ms,
             ..Policy::default()
@@ -139,6 +143,7 @@ impl Config {
         );
         require(self.key_window_ms <= 55 * 60_000, "publisher.key_window_ms must be at most 55 minutes");
         require(self.reconcile_budget_ms > 0, "publisher.reconcile_budget_ms must be positive");
+        require(self.late_look_ms > 0, "publisher.late_look_ms must be positive");
         require(
             self.backoff_first_ms > 0 && self.backoff_most_ms >= self.backoff_first_ms,
             "publisher.backoff_first_ms must be positive and at most backoff_most_ms",

@@ -74,6 +74,50 @@ async fn answers_that_are_lost() {
     }
 }
 
+/// The networks carry every fifth publish request out and lose the answer: nothing is posted twice, nothing is lost, and
+/// nobody is asked.
+#[tokio::test]
+async fn every_fifth_answer_is_lost() {
+    const POSTS: usize = 25;
+    let sandbox = Sandbox::start().await;
+    let quick = [
+        ("POSTMESH_PUBLISHER__SEND_TIMEOUT_MS", "700"),
+        ("POSTMESH_PUBLISHER__QUIESCE_MS", "300"),
+        ("POSTMESH_PUBLISHER__SWEEP_MS", "200"),
+    ];
+    let mesh = Mesh::embedded_with(&sandbox, &quick).await;
+    let user = User::connected(&mesh, &sandbox, "ana@example.com").await;
+    for network in ["mastodon", "bluesky"] {
+        let fault = json!({"kind": "accept_then_timeout"});
+        let rule =
+            json!({"network": network, "operation": "publish", "fault": fault, "every": 5, "times": 0});
+        sandbox.script(rule).await;
+    }
+    let mut posts = Vec::new();
+    for n in 0..POSTS {
+        let post = user.well(&["post", &format!("fifth {n}"), "--to", "all", "--json"]).await.json();
+        posts.push(post["id"].as_str().unwrap().to_owned());
+    }
+    for post in &posts {
+        ends_published(&user, post).await;
+    }
+    let lines = sandbox.ledger().await;
+    assert_eq!(lines.len(), 2 * POSTS, "each post once on each network");
+    for n in 0..POSTS {
+        assert_eq!(lines.iter().filter(|line| line.text == format!("fifth {n}")).count(), 2);
+    }
+    let requests = http()
+        .get(format!("{}/_sandbox/requests", sandbox.url()))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let lost = requests.matches("accept_then_timeout").count();
+    assert!(lost >= 2 * POSTS / 5, "{lost} answers were lost");
+}
+
 /// A network that is away for a moment: the post goes out when it is back, and nothing is posted twice.
 #[tokio::test]
 async fn a_network_that_refuses_for_a_moment() {

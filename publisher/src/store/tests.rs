@@ -19,7 +19,7 @@ use crate::{
         outcome::{DeliveryClass, Outcome, Wire},
         policy::Policy,
         state::State,
-        step::{Event, Problem, step},
+        step::{self, Event, Problem, step},
     },
     networks::limits::Permits,
     store::intake::{Recalled, Taken},
@@ -482,6 +482,55 @@ async fn a_tailer_never_skips_an_event_that_commits_late() {
             assert_eq!(next.len(), 1, "the event that committed later comes later");
             assert_eq!(next[0].target_id, Uuid::from_u128(1));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_failover_nothing_is_armed_before_it_is_in_doubt() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        if store.db.is_sqlite() {
+            assert_eq!(store.epoch().await.unwrap(), None);
+            return;
+        }
+        let done: Result<(), Error> = write!(store.db, tx => {
+            sqlx::query("update marks set value = '0000FFFF' where name = 'timeline'").execute(&mut *tx).await?;
+            Ok(())
+        });
+        done.unwrap();
+        assert!(!store.epoch().await.unwrap().unwrap().0);
+        let (_, arming) = store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        assert!(matches!(arming, Arming::AnotherEpoch), "{arming:?}");
+        assert_eq!(store.begin_epoch(false, &policy()).await.unwrap(), 1);
+        assert_eq!(store.begin_epoch(false, &policy()).await.unwrap(), 0, "once");
+        let (_, arming) = store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        assert!(matches!(arming, Arming::Gone), "it is no longer prepared: {arming:?}");
+    })
+    .await;
+}
+
+/// The statement and the step of the domain make the same of a delivery.
+#[tokio::test]
+async fn lost_records_are_doubted_as_the_domain_says() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, ..) = ready(db, 2).await;
+        let before = row(&store, 1).await.decision().unwrap();
+        assert_eq!(store.restored(now() - HOUR, &policy()).await.unwrap(), 2);
+        let stored = row(&store, 1).await;
+        let after = stored.decision().unwrap();
+        let at = after.doubt_since.unwrap();
+        let (wanted, _) =
+            step(&before, Event::Doubted, DeliveryClass::IdempotencyKey, &policy(), at, 0.0).unwrap();
+        let near = |a: Option<i64>, b: Option<i64>| (a.unwrap() - b.unwrap()).abs() <= 5;
+        assert!(near(after.quiet_at, wanted.quiet_at) && near(after.next_at, wanted.next_at));
+        let wanted = step::Delivery { quiet_at: after.quiet_at, next_at: after.next_at, ..wanted };
+        assert_eq!(after, wanted);
+        assert_eq!(
+            store.restored(now() - HOUR, &policy()).await.unwrap(),
+            0,
+            "stamping again doubts nothing more"
+        );
     })
     .await;
 }

@@ -4,7 +4,10 @@
 mod lost_answers;
 mod many;
 mod publishing;
+mod questions;
 mod restarts;
+mod restored;
+mod threads;
 
 use std::{collections::BTreeMap, time::Duration};
 

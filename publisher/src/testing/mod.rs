@@ -61,6 +61,13 @@ impl Bench {
     }
 
     /// The next request of that kind goes wrong in this way.
+    /// From here on the sandbox does nothing wrong.
+    pub(crate) async fn clear_script(&self) {
+        let url = format!("{}/_sandbox/script", self.sandbox.url());
+        let answer = self.http.send(Request::delete(url).body(Bytes::new()).unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{:?}", answer.body());
+    }
+
     pub(crate) async fn fault(&self, network: &str, operation: &str, fault: Value) {
         self.control("script", &json!({ "network": network, "operation": operation, "fault": fault })).await;
     }
