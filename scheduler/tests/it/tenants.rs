@@ -2,7 +2,10 @@
 
 use postmesh_kit::time;
 use postmesh_proto::{
-    common::v1::TargetState,
+    common::v1::{
+        TargetConfirmation, TargetState,
+        target_confirmation::{Answer, Drop},
+    },
     scheduler::v1::{self as proto, CreatePostRequest, PostState},
 };
 use tonic::{Code, Status};
@@ -47,6 +50,19 @@ async fn every_rpc_answers_not_found_for_another_workspace() {
             request_id: String::new(),
         };
         answers.push(("retry", client.retry_target(world.stranger(retry)).await.unwrap_err()));
+        let confirm = proto::ConfirmTargetRequest {
+            post_id: id.clone(),
+            target_id: post.targets[0].id.clone(),
+            confirmation: Some(TargetConfirmation { answer: Some(Answer::Drop(Drop {})) }),
+            request_id: String::new(),
+        };
+        answers.push(("confirm", client.confirm_target(world.stranger(confirm)).await.unwrap_err()));
+        let events = proto::ListTargetEventsRequest {
+            post_id: id.clone(),
+            target_id: post.targets[0].id.clone(),
+            ..Default::default()
+        };
+        answers.push(("events", client.list_target_events(world.stranger(events)).await.unwrap_err()));
         let watch = proto::WatchPostsRequest { post_ids: vec![id.clone()], until_final: false };
         answers.push(("watch", client.watch_posts(world.stranger(watch)).await.unwrap_err()));
         // The account is of another workspace, too.
