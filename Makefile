@@ -21,13 +21,20 @@ dev: ## Run every service in one process with sandbox networks; Ctrl-C stops it
 	@exec cargo run -p postmesh -- up --sandbox
 
 .PHONY: test
-test: ## Install what is missing, check, and run every test beside a throwaway PostgreSQL and Redis
+test: ## Install what is missing, check, run every test beside a throwaway PostgreSQL and Redis, and the fault suite
 	@$(STAGE) -v setup scripts/setup.sh test
 	@$(MAKE) check
 	@$(STAGE) 'generate clients' scripts/generate.sh
 	@$(STAGE) 'check clients' scripts/check-clients.sh
 	@$(STAGE) -v 'build tests' cargo nextest run --workspace --no-run --cargo-quiet
 	@$(STAGE) -v tests scripts/with-servers.sh scripts/test.sh $(NEXTEST_PROFILE)
+	@$(STAGE) -v chaos target/debug/postmesh chaos
+
+.PHONY: chaos
+chaos: ## Break it on purpose and check that nothing is lost or posted twice: `make chaos ARGS="--hours 1"`
+	@scripts/setup.sh test
+	@cargo build --quiet -p postmesh
+	@exec target/debug/postmesh chaos $(ARGS)
 
 .PHONY: check
 check: ## Format, lints, dependencies, contracts, scripts, compose, image and Kubernetes files
