@@ -37,9 +37,22 @@ pub async fn drain(
     crashes: u64,
     allowances: Allowances,
 ) -> anyhow::Result<History> {
+    drain_within(sandbox, mesh, crowd, case, crashes, allowances, DRAINED_WITHIN).await
+}
+
+/// The same with another time for the end.
+pub async fn drain_within(
+    sandbox: &Sandbox,
+    mesh: &mut Mesh,
+    crowd: &Crowd,
+    case: u64,
+    crashes: u64,
+    allowances: Allowances,
+    within: Duration,
+) -> anyhow::Result<History> {
     let began = Instant::now();
     mesh.start_all().await?;
-    let posts = finished(sandbox, crowd, began + DRAINED_WITHIN).await?;
+    let posts = finished(sandbox, crowd, began + within).await?;
     // What was accepted late becomes visible now, or never.
     tokio::time::sleep_until(began + Duration::from_millis(LATE_MS + 500)).await;
     let mut history = History {
@@ -138,7 +151,7 @@ fn is_final(state: TargetState) -> bool {
 }
 
 /// The state as rows and histories name it.
-fn state_word(state: TargetState) -> String {
+pub(crate) fn state_word(state: TargetState) -> String {
     state.as_str_name().trim_start_matches("TARGET_STATE_").to_ascii_lowercase()
 }
 

@@ -10,6 +10,7 @@
 pub mod backends;
 pub mod client;
 pub mod drain;
+pub mod faketime;
 pub mod history;
 pub mod mesh;
 pub mod process;

@@ -1,0 +1,141 @@
+//! What brings a post to each point. A further point is a line in [`act`], a further network a line in [`unreachable`]
+//! when something there cannot be reached.
+
+use std::time::Duration;
+
+use postmesh_kit::{
+    clock::{Clock as _, SystemClock},
+    faults::POINTS,
+};
+use serde_json::json;
+
+use crate::rig::{
+    Sandbox,
+    client::{Draft, Network, Part},
+    history::{Account, Class},
+    workload::Member,
+};
+
+/// A post that is changed or withdrawn is due so late, milliseconds; by then it was handed over long ago.
+const LATER_MS: i64 = 1_500;
+/// After this long it was handed over.
+const HANDED_OVER: Duration = Duration::from_millis(500);
+
+/// What a user and the network do so that a point is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// A text is posted.
+    Text,
+    /// A picture is posted.
+    Picture,
+    /// A post is changed after it was handed over.
+    Edit,
+    /// A post is withdrawn after it was handed over.
+    Withdrawal,
+    /// A text is posted, and the network says that the tokens have ended.
+    Expired,
+    /// A text is posted, and the network does not answer, again and again.
+    LostAnswer,
+    /// An operator marks a restored copy; its own case.
+    Restore,
+}
+
+/// What passes the point.
+pub(super) fn act(point: &str) -> Act {
+    match point.split('.').next().unwrap_or_default() {
+        "prep" if point.starts_with("prep.token_intent") => Act::Expired,
+        "prep" => Act::Picture,
+        "token" => Act::Expired,
+        "edit" | "recall" => Act::Edit,
+        "cancel" => Act::Withdrawal,
+        "resend" | "reconcile" => Act::LostAnswer,
+        "restore" => Act::Restore,
+        _ => Act::Text,
+    }
+}
+
+/// Why no post of this network passes the point; `None` when one does.
+pub(super) fn unreachable(network: &Network, point: &str) -> Option<&'static str> {
+    let is_about_tokens = matches!(act(point), Act::Expired);
+    match (network.name, point) {
+        (_, "poll.save.before" | "poll.save.after") if matches!(network.class, Class::A | Class::C) => {
+            Some("it leaves no post in processing")
+        }
+        ("mastodon", _) if is_about_tokens => Some("its tokens do not end"),
+        (_, "restore.stamp.before" | "restore.stamp.after") => Some("no process that publishes restores"),
+        _ => None,
+    }
+}
+
+/// The points that posts of this network pass.
+pub(super) fn points(network: &Network) -> Vec<&'static str> {
+    let reachable =
+        POINTS.iter().map(|point| point.name).filter(|point| unreachable(network, point).is_none());
+    reachable.collect()
+}
+
+/// Does what brings a post of this account to the point. Returns when everything was acknowledged; what the network
+/// makes of it comes later.
+pub(super) async fn perform(
+    act: Act,
+    sandbox: &Sandbox,
+    member: &Member,
+    account: &Account,
+    text: String,
+) -> anyhow::Result<()> {
+    let disturb = |operation: &str, fault: &str, times: u32| {
+        json!({"network": account.network, "account": account.handle, "operation": operation,
+            "fault": {"kind": fault}, "times": times})
+    };
+    let post = |ahead_ms: i64, media: Vec<(String, String)>| {
+        let due_ms = SystemClock.now_ms() + ahead_ms;
+        let parts = vec![Part { text: text.clone(), media }];
+        member.user.create(Draft { parts, accounts: vec![account.id.clone()], due_ms })
+    };
+    match act {
+        Act::Text | Act::Restore => {
+            post(0, Vec::new()).await?;
+        }
+        Act::Picture => {
+            post(0, vec![member.picture.clone()]).await?;
+        }
+        Act::Edit => {
+            let mut written = post(LATER_MS, Vec::new()).await?;
+            tokio::time::sleep(HANDED_OVER).await;
+            member.user.edit(&mut written, &format!("{text} edited")).await?;
+        }
+        Act::Withdrawal => {
+            let written = post(LATER_MS, Vec::new()).await?;
+            tokio::time::sleep(HANDED_OVER).await;
+            member.user.cancel(&written.id).await?;
+        }
+        Act::Expired => {
+            sandbox.script(json!({"network": account.network, "fault": {"kind": "expire_tokens"}})).await?;
+            post(0, Vec::new()).await?;
+        }
+        Act::LostAnswer => {
+            // A natural key makes the first repetition harmless at once; only after that is the network read.
+            let times = if account.class == Class::A { 2 } else { 1 };
+            sandbox.script(disturb("publish", "drop_before", times)).await?;
+            post(0, Vec::new()).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::client::NETWORKS;
+
+    #[test]
+    fn every_network_passes_most_points_and_every_kind_of_act_is_needed() {
+        for network in NETWORKS {
+            let points = points(network);
+            assert!(points.len() >= 36, "{}: {}", network.name, points.len());
+            for needed in [Act::Text, Act::Picture, Act::Edit, Act::Withdrawal, Act::LostAnswer] {
+                assert!(points.iter().any(|point| act(point) == needed), "{needed:?}");
+            }
+        }
+    }
+}
