@@ -17,6 +17,7 @@ pub mod connecting;
 pub mod core;
 pub mod deps;
 pub mod domain;
+pub mod drills;
 pub mod error;
 pub mod media;
 mod metrics;

@@ -11,6 +11,7 @@ pub mod backends;
 pub mod client;
 pub mod drain;
 pub mod faketime;
+pub mod faketime;
 pub mod history;
 pub mod mesh;
 pub mod process;

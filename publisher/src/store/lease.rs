@@ -60,12 +60,26 @@ impl Store {
         })
     }
 
+    /// As above.
+    async fn renew_by_own_clock(&self, owner: Uuid, ttl: i64) -> Result<u64, Error> {
+        let now = SystemClock.now_ms();
+        write!(self.db, tx => {
+            let renewed = sqlx::query(
+                "update account_leases set until_at = $2 + $3 where owner = $1 and until_at > $3")
+                .bind(owner).bind(ttl).bind(now).execute(&mut *tx).await?;
+            Ok::<_, Error>(renewed.rows_affected())
+        })
+    }
+
     /// Makes all leases of this process last `ttl` from now. A lease that has ended stays ended.
     pub(crate) async fn renew_leases(&self, owner: Uuid, ttl: i64) -> Result<u64, Error> {
         let sqlite = self.db.is_sqlite();
         faults::at("lease.renew.before").await?;
         if sqlite {
             return Ok(0);
+        }
+        if faults::bug(Bug::LocalClockLease) {
+            return self.renew_by_own_clock(owner, ttl).await;
         }
         let renewed = write!(self.db, tx => {
             let renewed = sqlx::query(timed!(sqlite,
