@@ -69,3 +69,74 @@ pub const POINTS: &[Point] = &[
     point("restore.stamp.before", "A restored copy is about to be marked as one."),
     point("restore.stamp.after", "It is marked; the operator was not told."),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        path::{Path, PathBuf},
+    };
+
+    use super::*;
+
+    /// Every source file of the workspace that can name a point: not this list, and not the suite that arms them.
+    fn sources() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.join("Cargo.toml").is_file() && !path.ends_with("chaos"))
+            .map(|path| path.join("src"))
+            .collect();
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for path in entries.map(|entry| entry.unwrap().path()) {
+                let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+                if path.is_dir() && !path.ends_with("src/faults") {
+                    folders.push(path);
+                } else if is_rust && !path.ends_with("kit/src/faults.rs") {
+                    files.push(path);
+                }
+            }
+        }
+        files
+    }
+
+    /// The literals that are passed to `at(` and `pass(`, and all literals.
+    fn literals(text: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+        let mut pieces = text.split('"');
+        let mut before = pieces.next().unwrap_or_default();
+        let (mut passed, mut all) = (BTreeSet::new(), BTreeSet::new());
+        // Every second piece is a literal, or the code between two of them: both readings are tried, for a quotation
+        // mark inside a literal would shift all that follow.
+        for piece in pieces {
+            let is_point =
+                piece.contains('.') && piece.chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_');
+            if is_point {
+                all.insert(piece.to_owned());
+                if before.ends_with("at(") || before.ends_with("pass(") {
+                    passed.insert(piece.to_owned());
+                }
+            }
+            before = piece;
+        }
+        (passed, all)
+    }
+
+    #[test]
+    fn the_sources_and_the_list_name_the_same_points() {
+        let known: BTreeSet<String> = Point::names().map(str::to_owned).collect();
+        assert_eq!(known.len(), POINTS.len(), "a point is listed twice");
+        let (mut passed, mut all) = (BTreeSet::new(), BTreeSet::new());
+        for file in sources() {
+            let (here_passed, here) = literals(&std::fs::read_to_string(file).unwrap());
+            passed.extend(here_passed);
+            all.extend(here);
+        }
+        let unknown: Vec<_> = passed.difference(&known).collect();
+        assert!(unknown.is_empty(), "not in the list: {unknown:?}");
+        let unused: Vec<_> = known.difference(&all).collect();
+        assert!(unused.is_empty(), "in the list and nowhere else: {unused:?}");
+    }
+}
