@@ -11,7 +11,6 @@ pub mod backends;
 pub mod client;
 pub mod drain;
 pub mod faketime;
-pub mod faketime;
 pub mod history;
 pub mod mesh;
 pub mod process;
