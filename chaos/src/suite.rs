@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    failpoints, kills, model, nemeses,
+    bugs, failpoints, kills, model, nemeses,
     plan::{Kind, Plan},
     progress::Progress,
     report::{Layer, Report, Violation},
@@ -120,6 +120,10 @@ async fn layers(plan: &Plan, wanted: &[Kind], out: &Progress) -> anyhow::Result<
     }
     let mut found = computed.await.context("the model or the simulation panicked")?;
     found.append(&mut broken);
+    // Last and alone: some of its switches are seen by everything in this process.
+    if is_wanted(Kind::Bugs) {
+        found.push(ended(Kind::Bugs, bugs::run(plan, out).await));
+    }
     remove_if_empty(&plan.keep);
     Ok(found)
 }
