@@ -82,6 +82,11 @@ impl Call {
         client.send(self.build()?).await
     }
 
+    /// The same, where no answer is a fault like any other.
+    pub(super) async fn read(self, client: &GuardedClient) -> Result<Response<Bytes>, Fault> {
+        self.ask(client).await.map_err(|error| unanswered_read(&error))
+    }
+
     /// Sends it once, inside the time the armed attempt has left.
     pub(super) async fn publish(
         self,
@@ -193,23 +198,19 @@ pub(super) async fn pass(point: &'static str) -> Result<(), Fault> {
 }
 
 /// What a call that makes nothing visible ran into.
-pub(super) fn unanswered_read(error: &HttpError) -> Fault {
+fn unanswered_read(error: &HttpError) -> Fault {
     Fault::Transient { code: "SERVER_UNREACHABLE".into(), message: explain(error), retry_after: None }
 }
 
-/// What a refused answer to a call that makes nothing visible means. Unlisted refusals in the network's own form are
-/// final; overload, and pages of proxies in front of it (`text` is `None`), are not.
-pub(super) fn refused_read(
-    rules: &[Rule],
-    status: StatusCode,
-    headers: &HeaderMap,
-    text: Option<&str>,
-    now_ms: i64,
-) -> Fault {
+/// What a refused answer to a call that makes nothing visible means. Unlisted refusals in the network's own form, JSON
+/// with an `error`, are final; overload, and pages of proxies in front of it, are not.
+pub(super) fn refused_read(rules: &[Rule], response: &Response<Bytes>, now_ms: i64) -> Fault {
+    let (status, body) = (response.status(), json(response).unwrap_or_default());
+    let text = body.get("error").and_then(Value::as_str);
     let transient = |code: &str, message: String| Fault::Transient {
         code: code.into(),
         message,
-        retry_after: retry_after(headers, now_ms),
+        retry_after: retry_after(response.headers(), now_ms),
     };
     match text.and_then(|text| judge(rules, status, text)) {
         Some(Proof::Rejected(code, message)) => {
@@ -229,6 +230,12 @@ pub(super) fn refused_read(
             _ => transient("SERVER_ERROR", format!("The server answered {status}.")),
         },
     }
+}
+
+/// The fault of an answer that should hold something and does not.
+pub(super) fn unreadable() -> Fault {
+    let message = "The server's answer could not be read.".into();
+    Fault::Transient { code: "SERVER_ERROR".into(), message, retry_after: None }
 }
 
 /// The wire facts of an answer.
@@ -367,7 +374,10 @@ mod tests {
 
     #[test]
     fn a_proxy_page_is_a_hiccup_and_a_refusal_is_not() {
-        let read = |status, text| refused_read(&[], status, &HeaderMap::new(), text, 0);
+        let read = |status, text: Option<&str>| {
+            let body = text.map_or_else(|| "<html>".to_owned(), |text| format!(r#"{{"error":"{text}"}}"#));
+            refused_read(&[], &Response::builder().status(status).body(body.into()).unwrap(), 0)
+        };
         assert!(matches!(read(StatusCode::FORBIDDEN, None), Fault::Transient { .. }));
         assert!(matches!(read(StatusCode::BAD_GATEWAY, Some("x")), Fault::Transient { .. }));
         assert!(matches!(read(StatusCode::TOO_MANY_REQUESTS, None), Fault::Transient { .. }));

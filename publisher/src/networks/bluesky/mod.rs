@@ -98,23 +98,16 @@ impl Bluesky {
 
     /// An ordinary call; anything but a 2xx is a fault.
     async fn ask(&self, call: Call) -> Result<Value, Fault> {
-        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.read(&self.http).await?;
         if !response.status().is_success() {
             return Err(self.fault(&response));
         }
-        json(&response).ok_or_else(unreadable)
+        json(&response).ok_or_else(wire::unreadable)
     }
 
     fn fault(&self, response: &Response<Bytes>) -> Fault {
-        let body = json(response).unwrap_or_default();
-        let code = body.get("error").and_then(Value::as_str);
-        wire::refused_read(errors::RULES, response.status(), response.headers(), code, self.clock.now_ms())
+        wire::refused_read(errors::RULES, response, self.clock.now_ms())
     }
-}
-
-fn unreadable() -> Fault {
-    let message = "The server's answer could not be read.".into();
-    Fault::Transient { code: "SERVER_ERROR".into(), message, retry_after: None }
 }
 
 fn metrics(uri: &str, post: Option<&Value>) -> PostMetrics {
@@ -178,7 +171,10 @@ impl Network for Bluesky {
         handles: &HandleMap,
         _attempt: &AttemptFacts,
     ) -> Found {
-        match publish::read(session, record::COLLECTION, text_of(&work.plan, "rkey")).ask(&self.http).await {
+        match publish::get_record(session, record::COLLECTION, text_of(&work.plan, "rkey"))
+            .ask(&self.http)
+            .await
+        {
             Ok(response) => publish::found(&response, session, work, handles),
             Err(error) => Found::Unsure { why: error.to_string() },
         }
@@ -228,7 +224,7 @@ impl Network for Bluesky {
         let Some(refresh) = &session.refresh_token else { return Ok(()) };
         let call =
             Call::post(&session.server, "/xrpc/com.atproto.server.deleteSession").bearer(refresh.expose());
-        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.read(&self.http).await?;
         let body = json(&response).unwrap_or_default();
         let status = response.status();
         let gone = errors::ends_session(status.as_u16(), text_of(&body, "error"));

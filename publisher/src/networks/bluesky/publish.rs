@@ -14,7 +14,7 @@ use super::{
     facets::{Dids, mentioned},
     json,
     record::{self, MENTIONS, blob_step},
-    text_of, unreadable, wire,
+    text_of, wire,
 };
 use crate::{
     domain::outcome::Outcome,
@@ -59,12 +59,11 @@ impl Bluesky {
     /// A post of the account as its server holds it: `uri`, `cid` and `value`; `None` when it is not there.
     async fn stored(&self, session: &Session, uri: &str) -> Result<Option<Value>, Fault> {
         let (collection, rkey) = key_of(uri)?;
-        let response =
-            read(session, collection, rkey).ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = get_record(session, collection, rkey).read(&self.http).await?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {
             (200, _) if text_of(&body, "uri") == uri && !text_of(&body, "cid").is_empty() => Ok(Some(body)),
-            (200, _) => Err(unreadable()),
+            (200, _) => Err(wire::unreadable()),
             (400, "RecordNotFound") => Ok(None),
             _ => Err(self.fault(&response)),
         }
@@ -129,7 +128,7 @@ impl Bluesky {
         let call = Call::post(&session.server, "/xrpc/com.atproto.repo.uploadBlob")
             .bearer(session.access_token.expose())
             .body(content_type, bytes);
-        let response = call.ask(&self.http.bounded(UPLOAD)).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.read(&self.http.bounded(UPLOAD)).await?;
         if !response.status().is_success() {
             return Err(self.fault(&response));
         }
@@ -145,7 +144,7 @@ impl Bluesky {
 }
 
 /// A record of the account, from its own server.
-pub(super) fn read(session: &Session, collection: &str, rkey: &str) -> Call {
+pub(super) fn get_record(session: &Session, collection: &str, rkey: &str) -> Call {
     let query = [("repo", session.native_id.as_str()), ("collection", collection), ("rkey", rkey)];
     Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
         .bearer(session.access_token.expose())

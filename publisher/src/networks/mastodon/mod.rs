@@ -93,14 +93,12 @@ impl Mastodon {
 
     /// An ordinary call; anything but a 2xx is a fault.
     async fn ask(&self, call: Call) -> Result<Response<Bytes>, Fault> {
-        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.read(&self.http).await?;
         if response.status().is_success() { Ok(response) } else { Err(self.fault(&response)) }
     }
 
     fn fault(&self, response: &Response<Bytes>) -> Fault {
-        let body = json(response).unwrap_or_default();
-        let text = body.get("error").and_then(Value::as_str);
-        wire::refused_read(errors::RULES, response.status(), response.headers(), text, self.clock.now_ms())
+        wire::refused_read(errors::RULES, response, self.clock.now_ms())
     }
 }
 
@@ -184,11 +182,7 @@ impl Network for Mastodon {
     async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
         let path = format!("/api/v1/statuses/{}", read::segment(native_id));
         let call = Call::new(Method::DELETE, super::server::address(&session.server, &path, &[]));
-        let response = call
-            .bearer(session.access_token.expose())
-            .ask(&self.http)
-            .await
-            .map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.bearer(session.access_token.expose()).read(&self.http).await?;
         match response.status().as_u16() {
             200..=299 | 404 | 410 => Ok(()),
             _ => Err(self.fault(&response)),
@@ -218,7 +212,7 @@ impl Network for Mastodon {
     async fn revoke(&self, session: &Session) -> Result<(), Fault> {
         let Some(registration) = connect::Registration::parse(session.extra.expose()) else { return Ok(()) };
         let call = registration.revocation_call(session.access_token.expose());
-        let response = call.ask(&self.http).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.read(&self.http).await?;
         match response.status().as_u16() {
             // 401 and 403: the server has forgotten the application or the token, so neither is of use any more.
             200..=299 | 400 | 401 | 403 => Ok(()),

@@ -170,7 +170,7 @@ impl Mastodon {
         let call = Call::post(&session.server, "/api/v2/media")
             .bearer(session.access_token.expose())
             .body(&content_type, form);
-        let response = call.ask(&self.http.bounded(UPLOAD)).await.map_err(|e| wire::unanswered_read(&e))?;
+        let response = call.read(&self.http.bounded(UPLOAD)).await?;
         if response.status().as_u16() == 413 {
             let (code, message) = errors::UPLOAD_TOO_LARGE;
             return Err(Fault::Rejected { code: code.into(), message: message.into() });

@@ -142,7 +142,7 @@ impl Mastodon {
     pub(super) async fn counts(&self, session: &Session, native_id: &str) -> Result<PostMetrics, Fault> {
         let path = format!("/api/v1/statuses/{}", segment(native_id));
         let call = Call::get(&session.server, &path, &[]).bearer(session.access_token.expose());
-        let response = call.ask(&self.http).await.map_err(|e| super::wire::unanswered_read(&e))?;
+        let response = call.read(&self.http).await?;
         match (response.status(), json(&response)) {
             (StatusCode::OK, Some(body)) if !text_of(&body, "id").is_empty() => Ok(metrics(native_id, &body)),
             (StatusCode::NOT_FOUND | StatusCode::GONE, Some(_)) => {
