@@ -1,6 +1,6 @@
 //! What can happen in the model: which events are possible in a state, and what each makes of it.
 
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 use postmesh_publisher::domain::{
     outcome::{DeliveryClass, Fault, Found, Outcome},
@@ -175,7 +175,7 @@ impl World {
             }
             Act::Arm(w) => {
                 let attempt = self.arm(w, rules)?;
-                self.workers[w] = Worker::Armed(Box::new(attempt));
+                self.workers[w] = Worker::Armed(Rc::new(attempt));
                 Some(())
             }
             Act::ArmUnanswered(w) => {
@@ -449,7 +449,7 @@ impl World {
             self.workers[w] = Worker::Idle { resends: None };
             return Some(());
         };
-        self.workers[w] = Worker::Storing(Box::new(Decided {
+        self.workers[w] = Worker::Storing(Rc::new(Decided {
             revision: memory.revision,
             n: memory.n,
             from: memory.delivery.state,
@@ -521,7 +521,7 @@ impl World {
         if stores {
             self.decide(w, &row, Event::Tick, rules)
         } else if effects.contains(&Effect::Look) {
-            self.workers[w] = Worker::Looking(Box::new(row));
+            self.workers[w] = Worker::Looking(Rc::new(row));
             Some(())
         } else {
             None

@@ -3,7 +3,10 @@
 //! Time is counted in ticks. Nothing here decides: what an event makes of the row is the production `step()`, and how it
 //! is stored follows the guards of the publisher's statements.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+};
 
 use postmesh_publisher::domain::{outcome::DeliveryClass, policy::Policy, state::State, step::Delivery};
 
@@ -103,15 +106,15 @@ pub(super) enum Worker {
     /// Nothing; it remembers that it may send again, and which attempt that closes.
     Idle { resends: Option<(u8, Option<u8>)> },
     /// Its ARM is committed and it knows.
-    Armed(Box<Attempt>),
+    Armed(Rc<Attempt>),
     /// Its ARM is committed and it does not know.
     Unanswered { revision: u8, n: u8 },
     /// The request has left.
-    Waiting(Box<Attempt>),
+    Waiting(Rc<Attempt>),
     /// The network is being read, about the delivery as it was.
-    Looking(Box<Row>),
+    Looking(Rc<Row>),
     /// A step waits to be stored.
-    Storing(Box<Decided>),
+    Storing(Rc<Decided>),
 }
 
 /// A request on its way: it is executed before `until`, or never.
