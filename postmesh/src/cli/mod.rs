@@ -3,6 +3,7 @@
 mod accounts;
 mod bench;
 mod certs;
+mod confirm;
 mod chaos;
 mod doctor;
 mod health;
@@ -12,6 +13,7 @@ mod run;
 mod sandbox;
 mod session;
 mod stats;
+mod timeline;
 mod up;
 mod watch;
 
@@ -89,6 +91,10 @@ enum Verb {
     Cancel(post::Cancel),
     /// Follow posts as they change
     Watch(watch::Watch),
+    /// Show every step of a post's targets, with what the networks answered
+    Timeline(timeline::Timeline),
+    /// Say what became of a post whose network could not tell
+    Confirm(confirm::Confirm),
     /// Show how a post did
     Stats(stats::Stats),
 }
@@ -118,6 +124,8 @@ impl Cli {
             Verb::Post(verb) => verb.run().await,
             Verb::Cancel(verb) => verb.run().await,
             Verb::Watch(verb) => verb.run().await,
+            Verb::Timeline(verb) => verb.run().await,
+            Verb::Confirm(verb) => verb.run().await,
             Verb::Stats(verb) => verb.run().await,
         }
     }

@@ -16,8 +16,8 @@ use postmesh_kit::{
     time::to_proto,
 };
 use postmesh_proto::scheduler::v1::{
-    CancelPostRequest, CreatePostRequest, Post as Written, PostMedia, TargetInput, WatchPostsRequest,
-    post_service_client::PostServiceClient,
+    CancelPostRequest, CreatePostRequest, Post as Written, PostMedia, TargetInput, ThreadPart,
+    WatchPostsRequest, post_service_client::PostServiceClient,
 };
 
 use super::accounts;
@@ -37,6 +37,9 @@ pub(crate) struct Post {
     /// Description of the picture given at the same place, for people who cannot see it
     #[arg(long, value_name = "TEXT")]
     alt: Vec<String>,
+    /// What follows as a reply to the part before it, which makes a thread; may be given several times
+    #[arg(long = "then", value_name = "TEXT")]
+    thread: Vec<String>,
     /// `all` connected accounts, or ids from `accounts list`, separated by commas
     #[arg(long, value_name = "all|ID,…", default_value = "all")]
     to: String,
@@ -106,7 +109,7 @@ impl Post {
             schedule_time: (!self.draft).then(|| to_proto(due_ms)),
             request_id: request_id(),
             validate_only: false,
-            thread: Vec::new(),
+            thread: self.thread.into_iter().map(|text| ThreadPart { text, media: Vec::new() }).collect(),
         };
         let mut posts = PostServiceClient::new(session.channel());
         let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
@@ -159,7 +162,7 @@ async fn wait(session: &mut Session, mut post: Written, quiet: bool) -> anyhow::
             while let Some(change) = stream.message().await? {
                 if let Some(newer) = change.post {
                     let done = newer.targets.iter().filter(|target| is_final(target.state())).count();
-                    spinner.set_message(format!("{done} of {} accounts done", newer.targets.len()));
+                    spinner.set_message(format!("{done} of {} done", newer.targets.len()));
                     post = newer;
                 }
             }
