@@ -214,23 +214,30 @@ impl Classify for Invalid {
     }
 }
 
-/// How to treat what the database answered: down or busy is [`ErrorKind::Unavailable`], all else our fault.
+/// How to treat what the database answered: down, busy or out of room is [`ErrorKind::Unavailable`], all else our
+/// fault.
 pub fn database_kind(error: &sqlx::Error) -> ErrorKind {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => ErrorKind::Unavailable,
-        // PostgreSQL: 08 connection, 53 out of resources, 57P shutting down. SQLite: 5 busy, 13 disk full.
-        sqlx::Error::Database(answer) => match answer.code().as_deref() {
-            Some(code) if code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") => {
-                ErrorKind::Unavailable
-            }
-            Some("5" | "13") => ErrorKind::Unavailable,
-            _ => ErrorKind::Internal,
-        },
+        sqlx::Error::Database(answer) if answer.code().is_some_and(|code| is_passing(&code)) => {
+            ErrorKind::Unavailable
+        }
         _ => ErrorKind::Internal,
     }
+}
+
+/// Whether a database's code means that the same statement may work later.
+fn is_passing(code: &str) -> bool {
+    // PostgreSQL: 08 connection, 25006 a standby, 53 out of resources, 57P shutting down.
+    if code.len() == 5 {
+        return ["08", "25006", "53", "57P"].iter().any(|passing| code.starts_with(passing));
+    }
+    // SQLite, the lowest byte of what it extends: 5 busy, 6 locked, 10 reading or writing failed, 13 disk full, 14 the
+    // file cannot be opened.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
 }
 
 #[cfg(test)]
@@ -248,6 +255,16 @@ mod tests {
             status.get_details_bad_request().unwrap().field_violations.into_iter().map(|v| v.field).collect();
         assert_eq!(fields, ["text", "targets[1].account_id"]);
         assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_FIELDS");
+    }
+
+    #[test]
+    fn a_database_that_is_away_or_out_of_room_is_unavailable_for_now() {
+        for code in ["08006", "25006", "53100", "57P01", "5", "13", "10", "778", "1034"] {
+            assert!(is_passing(code), "{code}");
+        }
+        for code in ["23505", "42P01", "1", "11", "19", "2067", ""] {
+            assert!(!is_passing(code), "{code}");
+        }
     }
 
     #[test]
