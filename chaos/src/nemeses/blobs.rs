@@ -44,7 +44,9 @@ impl Drop for Away {
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.embedded(&[]).await?;
     let store = scene.mesh.folder.join("data/blobs");
-    scene.begin(Load { changes: false, media: 0.4, window: Duration::from_secs(7), ..Load::default() }).await?;
+    scene
+        .begin(Load { changes: false, media: 0.4, window: Duration::from_secs(7), ..Load::default() })
+        .await?;
     scene.end_of_writing().await?;
     scene.wait_due(0.0).await;
     let away = Away::take(store, scene.coin())?;
@@ -70,7 +72,8 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
                 let seen = history.visible.iter().find(|visible| visible.content == last.content);
                 if unprepared && seen.is_some_and(|visible| visible.at_ms < back_ms) {
                     violations.push(
-                        Violation::of("blobs", "it went out while its picture was out of reach").at(&target.id),
+                        Violation::of("blobs", "it went out while its picture was out of reach")
+                            .at(&target.id),
                     );
                 }
             }

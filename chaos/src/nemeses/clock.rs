@@ -13,11 +13,14 @@ use std::{
 use anyhow::Context as _;
 use rand::seq::SliceRandom as _;
 
-use super::scene::{Ground, Load};
+use super::scene::Ground;
 use crate::{Layer, Violation};
 
 /// Leaps, in seconds.
 const LEAPS: [i64; 4] = [3_600, -3_600, 86_400, -86_400];
+/// When posts are due, counted from their writing.
+const AHEAD: [Duration; 4] =
+    [Duration::from_secs(3), Duration::from_secs(5), Duration::from_secs(7), Duration::from_secs(9)];
 /// How long the clock stays wrong each time, at least.
 const WRONG: Duration = Duration::from_millis(1_200);
 /// After the last leap the program waits until two clean samples lie a minute apart; then it sends.
@@ -69,8 +72,10 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.embedded(&clock.env()).await?;
     // Far enough ahead that they are handed over at a leap of an hour, and missed, if it were true, at one of a day.
     let later = scene.post_each(Duration::from_mins(30)).await?;
-    scene.begin(Load::default()).await?;
-    scene.wait_due(0.3).await;
+    // All is written before the clock leaps: what a user plans while it is wrong cannot be judged.
+    for ahead in AHEAD {
+        scene.post_each(ahead).await?;
+    }
     let mut leaps = LEAPS;
     leaps.shuffle(&mut scene.rng);
     for leap in leaps {
@@ -79,7 +84,6 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
         clock.leap(0)?;
         tokio::time::sleep(scene.between(WRONG / 4, WRONG)).await;
     }
-    scene.end_of_writing().await?;
     tokio::time::sleep(STEADY).await;
     let mut violations = Vec::new();
     for written in &later {

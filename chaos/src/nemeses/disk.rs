@@ -29,7 +29,8 @@ struct Small(PathBuf);
 impl Small {
     fn mount(folder: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", ROOM, "tmpfs"]).arg(folder).output()?;
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", ROOM, "tmpfs"]).arg(folder).output()?;
         ensure!(mounted.status.success(), "mounting is not allowed here");
         Ok(Self(folder.to_owned()))
     }
@@ -78,7 +79,8 @@ impl Full {
 
 fn limit(scene: &mut Scene, size: &str) -> anyhow::Result<()> {
     let pid = scene.mesh.process(0)?.pid().context("the process has ended")?;
-    let set = Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--fsize={size}")]).output()?;
+    let set =
+        Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--fsize={size}")]).output()?;
     ensure!(set.status.success(), "prlimit: {}", String::from_utf8_lossy(&set.stderr));
     Ok(())
 }
@@ -106,10 +108,9 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     scene.end_of_writing().await?;
     let folder = scene.mesh.folder.join("data");
     let layer = scene.late().judge_with(|_| found).await?;
-    damaged(&folder).await.map(|damaged| Layer {
-        violations: layer.violations.into_iter().chain(damaged).collect(),
-        ..layer
-    })
+    damaged(&folder)
+        .await
+        .map(|damaged| Layer { violations: layer.violations.into_iter().chain(damaged).collect(), ..layer })
 }
 
 /// What SQLite finds wrong with each database.
@@ -120,7 +121,8 @@ async fn damaged(data: &Path) -> anyhow::Result<Vec<Violation>> {
         if path.extension().is_some_and(|extension| extension == "db") {
             let options = SqliteConnectOptions::new().filename(&path);
             let mut connection = SqliteConnection::connect_with(&options).await?;
-            let says: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
+            let says: String =
+                sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
             connection.close().await?;
             if says != "ok" {
                 damaged.push(Violation::of("disk", format!("{} is damaged: {says}", path.display())));

@@ -28,7 +28,10 @@ async fn stand_still(scene: &mut Scene, name: &str) -> anyhow::Result<()> {
     // Answers take their time, so that the pause falls into sends: half of them before, half after they took effect.
     for network in ["bluesky", "mastodon"] {
         let late = json!({"kind": "delay", "ms": 150});
-        scene.sandbox.script(json!({"network": network, "operation": "publish", "fault": late, "times": 0})).await?;
+        scene
+            .sandbox
+            .script(json!({"network": network, "operation": "publish", "fault": late, "times": 0}))
+            .await?;
     }
     scene.begin(Load::default()).await?;
     let n = scene.mesh.number_of(name);

@@ -26,7 +26,7 @@ use crate::{
         client::{Draft, Part, Written},
         drain,
         history::Allowances,
-            process::free_port,
+        process::free_port,
         proxy::Proxy,
         servers::{Postgres, Redis},
         workload::{self, Crowd},
@@ -43,6 +43,8 @@ const AHEAD_MS: (i64, i64) = (500, 3_000);
 const PROMPT_MS: i64 = 2_000;
 /// What was handed over so long before keeps its place in its account's line.
 const KNOWN_MS: i64 = 1_500;
+/// What follows the name of a service's second process.
+const SECOND: &str = "-2";
 /// The database of a mesh.
 const DATABASE: &str = "mesh";
 
@@ -160,27 +162,31 @@ impl Ground {
         self.scene(sandbox, mesh).await
     }
 
-    /// Six processes and a second one of each of these services, `<service>-2`. Connections to such a service go to
-    /// each of the two in turn.
+    /// Six processes and a second one of each of these services, `<service>-2`. Half of those who call such a service
+    /// call the first of the two, the others the second; when it is gone, the other one.
     pub(super) async fn replicas(&mut self, backing: &Backing, services: &[&str]) -> anyhow::Result<Scene> {
         let mut wires = Vec::new();
         for _ in services {
-            wires.push(Proxy::between(Vec::new()).await?);
+            wires.push([Proxy::preferring(Vec::new()).await?, Proxy::preferring(Vec::new()).await?]);
         }
         let mut scene = self
             .six(backing, |mesh| {
-                for (service, wire) in services.iter().zip(&wires) {
-                    let twin = twin(mesh, service)?;
-                    wire.lead_to(vec![address(mesh, service)?, twin]);
+                for (service, [here, there]) in services.iter().zip(&wires) {
+                    let (first, second) = (address(mesh, service)?, twin(mesh, service)?);
+                    here.lead_to(vec![first, second]);
+                    there.lead_to(vec![second, first]);
+                }
+                for (service, [here, there]) in services.iter().zip(&wires) {
                     let key = format!("POSTMESH_MESH__{}", service.to_uppercase());
                     for start in &mut mesh.starts {
+                        let wire = if start.name.ends_with(SECOND) { there } else { here };
                         start.env.push((key.clone(), format!("https://{}", wire.addr)));
                     }
                 }
                 Ok(())
             })
             .await?;
-        scene.wires = wires;
+        scene.wires = wires.into_iter().flatten().collect();
         Ok(scene)
     }
 
@@ -231,7 +237,7 @@ fn twin(mesh: &mut Mesh, service: &str) -> anyhow::Result<SocketAddr> {
     let mut start = mesh.starts[mesh.number_of(service)].clone();
     let bind: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()?).into();
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()?).into();
-    start.name = format!("{service}-2");
+    start.name = format!("{service}{SECOND}");
     start.ready_url = format!("http://{admin}/readyz");
     start.env.push(("POSTMESH_MESH__BIND".to_owned(), bind.to_string()));
     start.env.push(("POSTMESH_ADMIN__BIND".to_owned(), admin.to_string()));
@@ -278,9 +284,8 @@ impl Scene {
         let rng = StdRng::seed_from_u64(self.rng.next_u64());
         self.began = Instant::now();
         self.span = load.window + Duration::from_millis(AHEAD_MS.1.unsigned_abs() / 2);
-        self.writing = Some(
-            self.life.spawn(async move { crowd.work_bursts(&sandbox, &work, rng, bursts).await }),
-        );
+        self.writing =
+            Some(self.life.spawn(async move { crowd.work_bursts(&sandbox, &work, rng, bursts).await }));
         Ok(())
     }
 

@@ -3,13 +3,14 @@
 use anyhow::Context as _;
 use postmesh_kit::{
     clock::{Clock as _, SystemClock},
-    time::to_proto,
+    time::{from_proto, to_proto},
 };
 use postmesh_proto::{
     common::v1::{TargetConfirmation, TargetState},
     scheduler::v1::{
         CancelPostRequest, ConfirmTargetRequest, CreatePostRequest, GetPostRequest, Post, PostMedia,
-        SchedulePostRequest, TargetInput, ThreadPart, UpdatePostRequest, post_service_client::PostServiceClient,
+        SchedulePostRequest, TargetInput, ThreadPart, UpdatePostRequest,
+        post_service_client::PostServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -134,11 +135,8 @@ impl User {
 
     /// Withdraws what has not been sent of a post.
     pub async fn cancel(&self, post_id: &str) -> anyhow::Result<Answer> {
-        let request = CancelPostRequest {
-            post_id: post_id.to_owned(),
-            etag: String::new(),
-            request_id: request_id(),
-        };
+        let request =
+            CancelPostRequest { post_id: post_id.to_owned(), etag: String::new(), request_id: request_id() };
         let answer = self
             .call(request, |channel, request| async move {
                 PostServiceClient::new(channel).cancel_post(request).await
@@ -193,6 +191,8 @@ impl User {
     /// Notes a revision of every target that has not been withdrawn.
     fn remember(&self, post: &Post, draft: &Draft) {
         let acked_ms = SystemClock.now_ms();
+        // A little in the past means now: the mesh says when that is.
+        let due_ms = post.schedule_time.as_ref().and_then(from_proto).unwrap_or(draft.due_ms);
         let mut record = self.client.record();
         for target in &post.targets {
             if target.state() == TargetState::Cancelled {
@@ -217,12 +217,13 @@ impl User {
             let revision = Revision {
                 content: part.text.clone(),
                 media: part.media.iter().map(|(_, alt)| alt.clone()).collect(),
-                due_ms: draft.due_ms,
+                due_ms,
                 acked_ms,
             };
-            let is_new = known.revisions.last().is_none_or(|last| {
-                (&last.content, last.due_ms) != (&revision.content, revision.due_ms)
-            });
+            let is_new = known
+                .revisions
+                .last()
+                .is_none_or(|last| (&last.content, last.due_ms) != (&revision.content, revision.due_ms));
             if is_new {
                 known.revisions.push(revision);
             }
