@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::bail;
 use futures::future::join_all;
+use postmesh_kit::clock::{Clock as _, SystemClock};
 use rand::{RngExt as _, rngs::StdRng};
 use tokio::sync::watch;
 
@@ -89,11 +90,11 @@ pub async fn embedded(plan: &Plan, case: u64, kills: u64, out: &Progress) -> any
         let folder = folder.path().join(format!("embedded-{n}"));
         async move {
             let mut mesh = Mesh::embedded(&plan.program, &folder, sandbox, &[])?;
-            let mut killed = 0;
+            let mut killed = Vec::new();
             let name = char::from(b'a' + n as u8).to_string();
             let outcome = life(sandbox, &mut mesh, &name, case, Form::Embedded, left, &mut killed, bar).await;
             let mut layer = remains::judged(plan, Kind::Kills.name(), case, sandbox, &mesh, outcome).await;
-            layer.counts.kills = killed;
+            layer.counts.kills = killed.len() as u64;
             anyhow::Ok(layer)
         }
     }))
@@ -116,10 +117,10 @@ pub async fn six(plan: &Plan, case: u64, kills: u64, out: &Progress) -> anyhow::
     let bar = out.begin("kill -9, six processes", kills);
     let mut mesh =
         Mesh::six(&plan.program, &folder.path().join("six"), &sandbox, &backends, &[]).await?;
-    let (left, mut killed) = (AtomicU64::new(kills), 0);
+    let (left, mut killed) = (AtomicU64::new(kills), Vec::new());
     let outcome = life(&sandbox, &mut mesh, "s", case, Form::Six, &left, &mut killed, &bar).await;
     let mut layer = remains::judged(plan, Kind::Kills.name(), case, &sandbox, &mesh, outcome).await;
-    layer.counts.kills = killed;
+    layer.counts.kills = killed.len() as u64;
     bar.end();
     drop(mesh);
     servers.remove(&backends).await?;
@@ -136,7 +137,7 @@ async fn life(
     case: u64,
     form: Form,
     left: &AtomicU64,
-    killed: &mut u64,
+    killed: &mut Vec<i64>,
     bar: &Bar,
 ) -> anyhow::Result<History> {
     mesh.start_all().await?;
@@ -154,7 +155,7 @@ async fn life(
                 Form::Embedded => one_of_one(mesh, &mut kill_rng).await?,
                 Form::Six => one_of_six(mesh, &mut kill_rng).await?,
             }
-            *killed += 1;
+            killed.push(SystemClock.now_ms());
             bar.advance(1);
         }
         sandbox.clear_script().await?;
@@ -167,7 +168,9 @@ async fn life(
     worked?;
     bar.note("until everything has ended");
     let allowances = Allowances { order_after_ms: Some(2_000), ..Allowances::default() };
-    drain::drain(sandbox, mesh, &crowd, case, *killed, allowances).await
+    let mut history = drain::drain(sandbox, mesh, &crowd, case, killed.len() as u64, allowances).await?;
+    history.standing.crashed_ms.clone_from(killed);
+    Ok(history)
 }
 
 /// One kill less to do, if there is one.

@@ -7,6 +7,8 @@ use crate::rig::history::Request;
 
 /// Requests stamped in the same moment may be logged in either order.
 const SLACK_MS: i64 = 20;
+/// How long a request of a killed process may be on its way.
+const CRASH_SLACK_MS: i64 = 200;
 
 /// I9: an account sends no more than its permits allow, and not before a network that refused said so.
 ///
@@ -45,21 +47,35 @@ pub(super) fn limits_are_kept(case: &Case<'_>, found: &mut Findings) {
     }
 }
 
-/// I10: a refresh token is presented once; twice only when its first answer was lost, to a crash or on the way.
+/// I10: a refresh token is presented once; again only when the answer to the time before was lost, to a crash with the
+/// intent still open or on its way, and then once for each such loss.
 pub(super) fn refresh_tokens_are_presented_once(case: &Case<'_>, found: &mut Findings) {
     let mut presented: HashMap<&str, Vec<&Request>> = HashMap::new();
     for request in &case.history.requests {
-        // A 429 was not executed: the token is as good as before.
-        if let Some(token) = request.refresh_token.as_deref().filter(|_| request.status != Some(429)) {
+        if let Some(token) = &request.refresh_token {
             presented.entry(token).or_default().push(request);
         }
     }
-    for requests in presented.values() {
-        let was_lost = case.history.standing.crashes > 0 || !requests[0].faults.is_empty();
-        let most = if was_lost { 2 } else { 1 };
-        if requests.len() > most {
+    let standing = &case.history.standing;
+    for requests in presented.values_mut() {
+        requests.sort_by_key(|request| request.at_ms);
+        let again = requests.windows(2).filter(|pair| !was_lost(pair[0], pair[1], &standing.crashed_ms));
+        let unexplained = again.count() as u64;
+        // Where nobody noted when they were, each crash may explain one.
+        let crashes = if standing.crashed_ms.is_empty() { standing.crashes } else { 0 };
+        if unexplained > crashes {
             let (times, account) = (requests.len(), &requests[0].account);
-            found.add(format!("a refresh token of {account:?} was presented {times} times, at most {most} may be"));
+            found.add(format!(
+                "a refresh token of {account:?} was presented {times} times, {unexplained} of them without need"
+            ));
         }
     }
+}
+
+/// Whether the answer to the first request cannot have been stored before the second.
+fn was_lost(first: &Request, second: &Request, crashed_ms: &[i64]) -> bool {
+    // Bytes that were written before a crash may arrive a moment after it.
+    let between = first.at_ms - CRASH_SLACK_MS..=second.at_ms;
+    let was_answered = first.status.is_some_and(|status| status < 400) && first.faults.is_empty();
+    !was_answered || crashed_ms.iter().any(|crash| between.contains(crash))
 }

@@ -209,6 +209,19 @@ fn i10_a_refresh_token_presented_again() {
     assert_eq!(broken(times(2, 0)), ["I10"]);
     assert_eq!(broken(times(2, 1)), [] as [&str; 0]);
     assert_eq!(broken(times(3, 1)), ["I10"]);
+    let crashed_at = |moments: Vec<i64>| {
+        move |history: &mut History| {
+            history.requests = vec![refresh(1_000), refresh(2_000), refresh(3_000)];
+            history.standing.crashes = 9;
+            history.standing.crashed_ms = moments;
+        }
+    };
+    assert_eq!(broken(crashed_at(vec![1_050, 2_040])), [] as [&str; 0]);
+    assert_eq!(broken(crashed_at(vec![1_050, 1_060])), ["I10"]);
+    let unanswered = |history: &mut History| {
+        history.requests = vec![Request { status: None, ..refresh(1_000) }, refresh(2_000)];
+    };
+    assert_eq!(broken(unanswered), [] as [&str; 0]);
 }
 
 #[test]

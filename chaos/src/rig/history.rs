@@ -210,6 +210,8 @@ pub struct Standing {
     pub is_ready: bool,
     /// Processes that were killed or ended by themselves.
     pub crashes: u64,
+    /// When, where it is known.
+    pub crashed_ms: Vec<i64>,
     /// Whether a post was expected at all (a case that withdraws everything expects none).
     pub expects_posts: bool,
 }
