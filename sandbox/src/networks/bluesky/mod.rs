@@ -7,6 +7,7 @@ mod appview;
 mod cid;
 mod jwt;
 mod page;
+mod past;
 mod record;
 mod repo;
 mod session;

@@ -1,16 +1,13 @@
 //! What the PDS remembers, and the events that change it.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-};
+use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tid;
-use crate::{crypto, ledger, script::NOW, world::Counts};
+use crate::{crypto, ledger, world::Counts};
 
 /// The collection whose records people see as posts.
 pub(crate) const POSTS: &str = "app.bsky.feed.post";
@@ -86,35 +83,9 @@ pub(crate) struct Repo {
     /// By collection and rkey.
     pub(crate) records: BTreeMap<(String, String), Record>,
     /// What was replaced or deleted and when, for reads that lag; the oldest first.
-    past: BTreeMap<(String, String), Vec<(Record, i64)>>,
+    pub(super) past: BTreeMap<(String, String), Vec<(Record, i64)>>,
     pub(crate) blobs: HashMap<String, Blob>,
     pub(crate) head: Commit,
-}
-
-impl Repo {
-    fn ended(&mut self, key: &(String, String), record: Option<Record>, at_ms: i64) {
-        if let Some(record) = record {
-            self.past.entry(key.clone()).or_default().push((record, at_ms));
-        }
-    }
-
-    fn record_at(&self, key: &(String, String), as_of: i64) -> Option<&Record> {
-        let was =
-            || self.past.get(key)?.iter().find(|(_, ended_ms)| as_of < *ended_ms).map(|(record, _)| record);
-        if as_of == NOW {
-            return self.records.get(key);
-        }
-        was().or_else(|| self.records.get(key)).filter(|record| record.indexed_ms <= as_of)
-    }
-
-    /// All records as a read meets them that knows nothing later than that moment.
-    pub(crate) fn records_at(&self, as_of: i64) -> Cow<'_, BTreeMap<(String, String), Record>> {
-        if as_of == NOW {
-            return Cow::Borrowed(&self.records);
-        }
-        let keys = self.records.keys().chain(self.past.keys());
-        Cow::Owned(keys.filter_map(|key| Some((key.clone(), self.record_at(key, as_of)?.clone()))).collect())
-    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -193,7 +164,7 @@ pub(crate) struct State {
     /// Handle and e-mail to DID.
     names: HashMap<String, String>,
     sessions: HashMap<String, Session>,
-    repos: HashMap<String, Repo>,
+    pub(super) repos: HashMap<String, Repo>,
     last_serial: u64,
     last_micros: u64,
 }
@@ -372,12 +343,6 @@ impl State {
     pub(crate) fn record(&self, uri: &str) -> Option<&Record> {
         let (did, key) = split(uri)?;
         self.repos.get(did)?.records.get(&key)
-    }
-
-    /// The record as a read answers it that knows nothing later than that moment.
-    pub(crate) fn record_at(&self, uri: &str, as_of: i64) -> Option<&Record> {
-        let (did, key) = split(uri)?;
-        self.repos.get(did)?.record_at(&key, as_of)
     }
 
     fn record_mut(&mut self, uri: &str) -> Option<&mut Record> {

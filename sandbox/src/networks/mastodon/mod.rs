@@ -8,6 +8,7 @@ mod instance;
 mod media;
 mod oauth;
 mod page;
+mod past;
 mod read;
 mod state;
 mod statuses;

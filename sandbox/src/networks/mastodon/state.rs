@@ -1,14 +1,11 @@
 //! What the instance remembers, and the events that change it. Ids are snowflakes: milliseconds shifted by 16 bits,
 //! never repeated, so a newer status has a larger id.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ledger, script::NOW, world::Counts};
+use crate::{ledger, world::Counts};
 
 /// How long an `Idempotency-Key` is remembered, milliseconds.
 const KEY_TTL_MS: i64 = 3_600_000;
@@ -190,10 +187,10 @@ pub(crate) struct State {
     codes: HashMap<String, Code>,
     tokens: HashMap<String, Token>,
     media: HashMap<u64, Media>,
-    statuses: HashMap<u64, Status>,
+    pub(super) statuses: HashMap<u64, Status>,
     /// What was deleted and when, for reads that lag.
-    gone: HashMap<u64, (Status, i64)>,
-    by_account: HashMap<u64, BTreeSet<u64>>,
+    pub(super) gone: HashMap<u64, (Status, i64)>,
+    pub(super) by_account: HashMap<u64, BTreeSet<u64>>,
     replies: HashMap<u64, BTreeSet<u64>>,
     /// (account, key) to the status and the time it was stored.
     keys: HashMap<(u64, String), (u64, i64)>,
@@ -387,13 +384,6 @@ impl State {
         self.statuses.get(&id)
     }
 
-    /// The status as a read answers it that knows nothing later than that moment.
-    pub(crate) fn status_at(&self, id: u64, as_of: i64) -> Option<&Status> {
-        let gone =
-            || self.gone.get(&id).filter(|(_, deleted_ms)| as_of < *deleted_ms).map(|(status, _)| status);
-        self.statuses.get(&id).or_else(gone).filter(|status| status.created_ms <= as_of)
-    }
-
     /// The status an idempotency key stands for, while it does.
     pub(crate) fn replayed(&self, account: u64, key: &str, now_ms: i64) -> Option<&Status> {
         let (id, stored_ms) = self.keys.get(&(account, key.to_owned()))?;
@@ -402,17 +392,6 @@ impl State {
 
     pub(crate) fn ids_of(&self, account: u64) -> Option<&BTreeSet<u64>> {
         self.by_account.get(&account)
-    }
-
-    /// The ids a read may meet that lags: those of now and of what was deleted since.
-    pub(crate) fn ids_at(&self, account: u64, as_of: i64) -> Cow<'_, BTreeSet<u64>> {
-        static NONE: BTreeSet<u64> = BTreeSet::new();
-        let now = self.by_account.get(&account).unwrap_or(&NONE);
-        if as_of == NOW {
-            return Cow::Borrowed(now);
-        }
-        let gone = self.gone.iter().filter(|(_, (status, _))| status.account == account);
-        Cow::Owned(gone.map(|(id, _)| *id).chain(now.iter().copied()).collect())
     }
 
     pub(crate) fn replies_to(&self, id: u64) -> impl Iterator<Item = &Status> {
