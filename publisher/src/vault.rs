@@ -42,9 +42,16 @@ impl Vault {
         }
     }
 
-    /// Commits the intent to refresh this session's tokens; call it before asking the network.
-    pub async fn intend_refresh(&self, session: &Session) -> Result<RefreshIntent, Error> {
-        self.store.intend_refresh(session.account_id, session.token_version, self.clock.now_ms()).await
+    /// Commits the intent to refresh this session's tokens; call it before asking the network. `is_refused`: the network
+    /// no longer takes the access token.
+    pub async fn intend_refresh(&self, session: &Session, is_refused: bool) -> Result<RefreshIntent, Error> {
+        let now = self.clock.now_ms();
+        self.store.intend_refresh(session.account_id, session.token_version, is_refused, now).await
+    }
+
+    /// Takes the intent back: the network certainly did not execute it.
+    pub(crate) async fn withdraw_refresh(&self, session: &Session) -> Result<(), Error> {
+        self.store.withdraw_refresh(session.account_id, session.token_version).await
     }
 
     /// Stores a refreshed pair, first of all that follows the network's answer. False when another pair was stored

@@ -21,7 +21,7 @@ use super::{
     prepare::Preparation,
     run,
     send::Done,
-    session::Opened,
+    session::{Opened, Refreshed},
 };
 use crate::{
     deps::Parts,
@@ -75,7 +75,7 @@ pub(super) enum Msg {
     /// The network was read.
     Looked(Uuid, Found),
     /// New tokens were asked for.
-    Refreshed(Result<Opened, Error>),
+    Refreshed(Result<Refreshed, Error>),
 }
 
 /// Who serves the account, with which tokens.
@@ -121,6 +121,8 @@ pub(super) struct State {
     token_life: Option<i64>,
     /// Tokens that still hold are not refreshed before.
     no_refresh_before: i64,
+    /// The version of tokens that the network no longer takes.
+    refused: Option<i64>,
 }
 
 impl Actor for Account {
@@ -152,6 +154,7 @@ impl Actor for Account {
             timer: None,
             token_life: None,
             no_refresh_before: 0,
+            refused: None,
         })
     }
 

@@ -1,7 +1,8 @@
 //! An account's tokens: opened from the vault, refreshed with a committed intent, given up when they are gone.
 //!
 //! **Invariant:** the answer of a refresh is stored before anything else happens; a refusal is believed only after the
-//! row was read again, because another process may have refreshed in between.
+//! row was read again, because another process may have refreshed in between. After a lost answer the old access token
+//! is used until it expires, then there is one more try; when its answer is lost as well, the user connects again.
 
 use std::sync::Arc;
 
@@ -34,6 +35,21 @@ pub(super) enum Opened {
     /// It cannot, until a user connects it.
     Closed,
 }
+
+/// What asking for new tokens told.
+pub(super) enum Refreshed {
+    /// The row was read again.
+    Opened(Opened),
+    /// The answer to an earlier asking was lost: the tokens at hand serve until then.
+    Kept {
+        /// When the access token expires, Unix milliseconds; `None` when the network no longer takes it.
+        until: Option<i64>,
+    },
+}
+
+/// What the user reads when nobody can tell which tokens are valid.
+const LOST_TWICE: &str = "The network's answers to the renewal of this authorization were lost, so it can no longer be used. \
+     Connect the account again.";
 
 /// Opens the tokens.
 pub(super) async fn open(parts: &Parts, account_id: Uuid) -> Result<Opened, Error> {
@@ -94,11 +110,14 @@ async fn unpark(parts: &Parts, account_id: Uuid) -> Result<(), Error> {
     }
 }
 
-/// Asks the network for new tokens.
-pub(super) async fn refresh(parts: &Parts, session: &Session) -> Result<Opened, Error> {
-    if let RefreshIntent::Outdated = parts.vault.intend_refresh(session).await? {
-        return open(parts, session.account_id).await;
-    }
+/// Asks the network for new tokens. `is_refused`: the network no longer takes the access token.
+pub(super) async fn refresh(parts: &Parts, session: &Session, is_refused: bool) -> Result<Refreshed, Error> {
+    let tries = match parts.vault.intend_refresh(session, is_refused).await? {
+        RefreshIntent::Committed { tries } => tries,
+        RefreshIntent::Waits { until } => return Ok(Refreshed::Kept { until: Some(until) }),
+        RefreshIntent::Outdated => return Ok(Refreshed::Opened(open(parts, session.account_id).await?)),
+        RefreshIntent::Exhausted => return give_up(parts, session, LOST_TWICE).await,
+    };
     let network = parts.network(&session.network)?;
     let count =
         |result: &'static str| ::metrics::counter!(metrics::REFRESHES, "result" => result).increment(1);
@@ -106,7 +125,7 @@ pub(super) async fn refresh(parts: &Parts, session: &Session) -> Result<Opened, 
     // Lost here like an answer that was lost on its way.
     let answered = match faults::at("token.response").await {
         Ok(()) => answered,
-        Err(lost) => Err(RefreshFault::Transient(lost.to_string())),
+        Err(lost) => Err(RefreshFault::Lost(lost.to_string())),
     };
     match answered {
         Ok(tokens) => {
@@ -118,18 +137,31 @@ pub(super) async fn refresh(parts: &Parts, session: &Session) -> Result<Opened, 
                 tries += 1;
             }
             count("refreshed");
-            open(parts, session.account_id).await
+            Ok(Refreshed::Opened(open(parts, session.account_id).await?))
         }
-        Err(RefreshFault::Transient(why)) => {
-            count("transient");
-            Err(Error::NetworkUnavailable { message: why, retry_after: None })
+        Err(RefreshFault::NotExecuted { why, retry_after }) => {
+            count("not_executed");
+            parts.vault.withdraw_refresh(session).await?;
+            Err(Error::NetworkUnavailable { message: why, retry_after })
+        }
+        Err(RefreshFault::Lost(why)) => {
+            count("lost");
+            tracing::warn!(why, tries, account.id = %session.account_id, "the answer to a refresh was lost");
+            if tries > 1 {
+                return give_up(parts, session, LOST_TWICE).await;
+            }
+            Ok(Refreshed::Kept { until: session.access_expires_at.filter(|_| !is_refused) })
         }
         Err(RefreshFault::Revoked(why)) => {
             count("revoked");
-            close(parts, session, &why).await?;
-            open_and_tidy(parts, session.account_id).await
+            give_up(parts, session, &why).await
         }
     }
+}
+
+async fn give_up(parts: &Parts, session: &Session, why: &str) -> Result<Refreshed, Error> {
+    close(parts, session, why).await?;
+    Ok(Refreshed::Opened(open_and_tidy(parts, session.account_id).await?))
 }
 
 /// Notes that the authorization is gone, unless newer tokens were stored meanwhile, and parks what waits.

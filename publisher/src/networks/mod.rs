@@ -9,7 +9,7 @@
 //! redirects, no retries in any layer, linger 0, and a gate that asks the armed attempt right before the first byte.
 //! A fresh connection costs a handshake per post, and buys certainty: what fails before the first byte was not sent.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postmesh_kit::{clock::Clock, http::GuardedClient};
@@ -143,9 +143,17 @@ impl fmt::Debug for Tokens {
 /// Why no new tokens came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshFault {
-    /// A hiccup: the old pair still stands, try later.
-    #[error("tokens could not be refreshed now: {0}")]
-    Transient(String),
+    /// Certainly not executed: nothing was sent, or too much was asked. The old pair still stands.
+    #[error("tokens could not be refreshed now: {why}")]
+    NotExecuted {
+        /// For the log.
+        why: String,
+        /// How long the network asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Sent, and nobody knows what came of it: the refresh token may be used up.
+    #[error("the answer to a refresh was lost: {0}")]
+    Lost(String),
     /// The network no longer knows the authorization: the user must connect again.
     #[error("the authorization was taken back: {0}")]
     Revoked(String),

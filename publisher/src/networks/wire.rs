@@ -15,7 +15,7 @@ use postmesh_kit::{
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::server;
+use super::{RefreshFault, server};
 use crate::{
     domain::outcome::{Answer, Fault, Outcome, RATE_LIMITED, Wire},
     store::Armed,
@@ -232,6 +232,25 @@ pub(super) fn refused_read(rules: &[Rule], response: &Response<Bytes>, now_ms: i
     }
 }
 
+/// What a refresh without an answer proved.
+pub(super) fn unrefreshed(error: &HttpError) -> RefreshFault {
+    match error.sent() {
+        Sent::No => RefreshFault::NotExecuted { why: explain(error), retry_after: None },
+        Sent::Maybe => RefreshFault::Lost(explain(error)),
+    }
+}
+
+/// What an answer to a refresh proved that neither brought tokens nor ended the session: limits are checked before the
+/// token is looked at; everything else may have used it up.
+pub(super) fn refused_refresh(response: &Response<Bytes>, now_ms: i64) -> RefreshFault {
+    let why = format!("the server answered {}", response.status());
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        RefreshFault::NotExecuted { why, retry_after: retry_after(response.headers(), now_ms) }
+    } else {
+        RefreshFault::Lost(why)
+    }
+}
+
 /// The fault of an answer that should hold something and does not.
 pub(super) fn unreadable() -> Fault {
     let message = "The server's answer could not be read.".into();
@@ -364,6 +383,20 @@ mod tests {
         *response.headers_mut() = headers(&year);
         let clamped = seen(&response, None, now).within(6 * 3_600_000);
         assert_eq!(clamped.hold, Some(Duration::from_hours(6)));
+    }
+
+    #[test]
+    fn only_a_limit_proves_that_a_refresh_was_not_executed() {
+        let answer = |status: u16| {
+            let response = Response::builder().status(status).header("retry-after", "9").body(Bytes::new());
+            refused_refresh(&response.unwrap(), 0)
+        };
+        let limited = answer(429);
+        let wait = Some(Duration::from_secs(9));
+        assert!(matches!(limited, RefreshFault::NotExecuted { retry_after, .. } if retry_after == wait));
+        for status in [200, 302, 400, 408, 500, 502, 503, 504] {
+            assert!(matches!(answer(status), RefreshFault::Lost(_)), "{status}");
+        }
     }
 
     #[test]

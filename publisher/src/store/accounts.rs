@@ -88,12 +88,20 @@ pub(crate) struct Connecting {
 /// Whether a refresh may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshIntent {
-    /// Committed: ask the network now. `tries` counts from 1; more than 1 means that an earlier asking was lost on the
-    /// way, or that the network was away.
+    /// Committed: ask the network now. `tries` counts from 1; 2 means that the answer to the first asking was lost, and
+    /// that this one is the last.
     Committed {
         /// How often this pair has been asked for.
         tries: i64,
     },
+    /// An answer was lost, so the refresh token may be used up. The access token is good until then; after that there is
+    /// one more try.
+    Waits {
+        /// When the access token expires, Unix milliseconds.
+        until: i64,
+    },
+    /// The one more try was lost too.
+    Exhausted,
     /// Another pair is stored already, or the account is no longer connected: read it again.
     Outdated,
 }
@@ -186,7 +194,13 @@ update accounts
    set refresh_tries = case when refresh_version = $2 then refresh_tries + 1 else 1 end,
        refresh_version = $2, updated_at = $3
  where id = $1 and token_version = $2 and state = 'connected'
+   and (refresh_version is null or refresh_version <> $2 or refresh_tries < 1
+        or (refresh_tries < $4 and ($5 or access_expires_at is null or access_expires_at <= $3)))
 returning refresh_tries";
+
+/// How often a pair of tokens is asked for at most when answers are lost: a refresh token that is good for one use may
+/// be used up by the first asking, and presenting it over and over looks like theft to a network.
+const REFRESHES: i64 = 2;
 
 impl Store {
     /// One account of a workspace.
@@ -271,20 +285,47 @@ impl Store {
             .transpose()
     }
 
-    /// Notes, before the network is asked, that the pair of this version is being refreshed.
+    /// Notes, before the network is asked, that the pair of this version is being refreshed. An intent that an earlier
+    /// process left open, or whose answer was lost, allows one more, and only once the access token has expired or the
+    /// network refused it (`is_refused`).
     pub async fn intend_refresh(
         &self,
         account_id: Uuid,
         version: i64,
+        is_refused: bool,
         now: i64,
     ) -> Result<RefreshIntent, Error> {
         faults::at("prep.token_intent.before").await?;
-        let tries: Option<i64> = write!(self.db, tx => {
-            Ok::<_, Error>(sqlx::query_scalar(INTEND_REFRESH)
-                .bind(account_id).bind(version).bind(now).fetch_optional(&mut *tx).await?)
+        let intent = write!(self.db, tx => {
+            let tries: Option<i64> = sqlx::query_scalar(INTEND_REFRESH)
+                .bind(account_id).bind(version).bind(now).bind(REFRESHES).bind(is_refused)
+                .fetch_optional(&mut *tx).await?;
+            if let Some(tries) = tries {
+                return Ok::<_, Error>(RefreshIntent::Committed { tries });
+            }
+            let open: Option<(i64, Option<i64>)> = sqlx::query_as(
+                "select refresh_tries, access_expires_at from accounts
+                  where id = $1 and token_version = $2 and refresh_version = $2 and state = 'connected'")
+                .bind(account_id).bind(version).fetch_optional(&mut *tx).await?;
+            Ok(match open {
+                None => RefreshIntent::Outdated,
+                Some((tries, Some(until))) if tries < REFRESHES => RefreshIntent::Waits { until },
+                Some(_) => RefreshIntent::Exhausted,
+            })
         })?;
         faults::at("prep.token_intent.after").await?;
-        Ok(tries.map_or(RefreshIntent::Outdated, |tries| RefreshIntent::Committed { tries }))
+        Ok(intent)
+    }
+
+    /// Takes an intent back: the network certainly did not execute it.
+    pub(crate) async fn withdraw_refresh(&self, account_id: Uuid, version: i64) -> Result<(), Error> {
+        write!(self.db, tx => {
+            sqlx::query(
+                "update accounts set refresh_tries = refresh_tries - 1
+                  where id = $1 and token_version = $2 and refresh_version = $2 and refresh_tries > 0")
+                .bind(account_id).bind(version).execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
     }
 
     /// Stores a refreshed pair over the one of `version`; false when that is no longer the stored one. An account

@@ -8,6 +8,7 @@ mod questions;
 mod restarts;
 mod restored;
 mod threads;
+mod tokens;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -9,7 +9,7 @@ use super::{AGAIN, Answer, Msg, State, Taken};
 use crate::{
     actors::{
         accounts, run,
-        session::{self, Opened},
+        session::{self, Opened, Refreshed},
     },
     error::Error,
     networks::Session,
@@ -41,7 +41,11 @@ impl State {
         let about_to_end = self.is_about_to_end(&session);
         let mut kept = Vec::new();
         for (stale, reply) in std::mem::take(&mut self.waiting) {
-            if stale == Some(session.token_version) || (about_to_end && !reply.is_closed()) {
+            let is_refused = stale == Some(session.token_version);
+            if is_refused {
+                self.refused = stale;
+            }
+            if is_refused || (about_to_end && !reply.is_closed()) {
                 kept.push((stale, reply));
             } else {
                 let _ = reply.send(Ok(session.clone()));
@@ -142,13 +146,16 @@ impl State {
         self.wants_refresh = false;
         let parts = self.parts.clone();
         let lifecycle = parts.lifecycle.clone();
-        run(&lifecycle, myself, async move { Msg::Refreshed(session::refresh(&parts, &session).await) });
+        let is_refused = self.refused == Some(session.token_version);
+        run(&lifecycle, myself, async move {
+            Msg::Refreshed(session::refresh(&parts, &session, is_refused).await)
+        });
     }
 
-    pub(super) fn refreshed(&mut self, myself: &ActorRef<Msg>, opened: Result<Opened, Error>) {
+    pub(super) fn refreshed(&mut self, myself: &ActorRef<Msg>, refreshed: Result<Refreshed, Error>) {
         self.is_refreshing = false;
-        match opened {
-            Ok(Opened::Ready(session)) => {
+        match refreshed {
+            Ok(Refreshed::Opened(Opened::Ready(session))) => {
                 self.token_life = session.access_expires_at.map(|at| at - self.now());
                 self.session = Some(session);
                 // What was asked for with the old tokens was answered by this refresh.
@@ -156,31 +163,53 @@ impl State {
                     *stale = None;
                 }
             }
-            Ok(Opened::Closed) => {
+            Ok(Refreshed::Opened(Opened::Closed)) => {
                 let account_id = self.account_id;
                 self.session = None;
                 self.refuse_waiting(|| Error::NeedsReconnect(account_id));
                 self.parts.ring_events();
                 self.give_up(myself);
             }
+            Ok(Refreshed::Kept { until }) => {
+                let now = self.now();
+                self.no_refresh_before = until.unwrap_or(0).max(now + AGAIN);
+                if until.is_none_or(|at| at <= now) {
+                    self.wants_refresh = true; // the one more try
+                    self.again_at = now + AGAIN;
+                }
+                self.answer_with_what_holds();
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, account.id = %self.account_id, "tokens could not be refreshed");
                 // A hiccup: while the old tokens hold, everything goes on with them.
+                let asked = match &error {
+                    Error::NetworkUnavailable { retry_after: Some(wait), .. } => {
+                        i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).min(self.parts.policy.hint_most)
+                    }
+                    _ => 0,
+                };
                 let now = self.now();
-                self.no_refresh_before = now + NEXT_REFRESH;
-                let valid = |session: &Arc<Session>| session.access_expires_at.is_none_or(|at| at > now);
-                let session = self.session.clone().filter(valid);
-                if session.is_none() {
-                    self.again_at = now + AGAIN;
+                self.no_refresh_before = now + NEXT_REFRESH.max(asked);
+                let holds = |session: &Arc<Session>| session.access_expires_at.is_none_or(|at| at > now);
+                if !self.session.as_ref().is_some_and(holds) {
+                    self.again_at = now + AGAIN.max(asked);
                 }
-                for (stale, reply) in self.waiting.drain(..) {
-                    let still_good = session.clone().filter(|session| stale != Some(session.token_version));
-                    let _ = reply.send(still_good.ok_or_else(|| Error::NetworkUnavailable {
-                        message: "the network did not give new tokens; try again in a moment".into(),
-                        retry_after: None,
-                    }));
-                }
+                self.answer_with_what_holds();
             }
+        }
+    }
+
+    /// Answers those who wait: with the tokens at hand, unless these are over or are the ones that were refused.
+    fn answer_with_what_holds(&mut self) {
+        let now = self.now();
+        let holds = |session: &Arc<Session>| session.access_expires_at.is_none_or(|at| at > now);
+        let session = self.session.clone().filter(holds);
+        for (stale, reply) in self.waiting.drain(..) {
+            let still_good = session.clone().filter(|session| stale != Some(session.token_version));
+            let _ = reply.send(still_good.ok_or_else(|| Error::NetworkUnavailable {
+                message: "the network did not give new tokens; try again in a moment".into(),
+                retry_after: None,
+            }));
         }
     }
 

@@ -82,7 +82,10 @@ impl State {
     /// Does what a delivery's turn left to be done.
     fn carry_out(&mut self, turn: Turn) {
         self.pending.extend(turn.store);
-        self.wants_refresh |= turn.refresh;
+        if turn.refresh {
+            self.wants_refresh = true;
+            self.refused = self.session.as_ref().map(|session| session.token_version);
+        }
         self.park(turn.park);
     }
 

@@ -42,13 +42,12 @@ async fn a_refresh_is_stored_once_and_an_old_one_never() {
         let id: Uuid = mesh.login(PASSWORD).await.unwrap().id.parse().unwrap();
         let vault = &mesh.connecting.vault;
         let old = vault.session(id).await.unwrap();
-        assert_eq!(vault.intend_refresh(&old).await.unwrap(), RefreshIntent::Committed { tries: 1 });
-        assert_eq!(vault.intend_refresh(&old).await.unwrap(), RefreshIntent::Committed { tries: 2 });
+        assert_eq!(vault.intend_refresh(&old, false).await.unwrap(), RefreshIntent::Committed { tries: 1 });
         let network = mesh.connecting.networks.get("bluesky").unwrap();
         let tokens = network.refresh(&old).await.unwrap();
         assert!(vault.store_refreshed(&old, &tokens).await.unwrap());
         assert!(!vault.store_refreshed(&old, &tokens).await.unwrap(), "the version has moved on");
-        assert_eq!(vault.intend_refresh(&old).await.unwrap(), RefreshIntent::Outdated);
+        assert_eq!(vault.intend_refresh(&old, true).await.unwrap(), RefreshIntent::Outdated);
         let new = vault.session(id).await.unwrap();
         assert_eq!((new.token_version, &new.access_token), (2, &tokens.access_token));
         // A missing or empty refresh token keeps the stored one.
@@ -109,6 +108,37 @@ async fn no_secret_stands_in_any_column() {
         }
         let shown = format!("{:?}", mesh.connecting.vault.session(bluesky.id.parse().unwrap()).await.unwrap());
         assert!(!shown.contains("eyJ"), "{shown}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_refresh_is_tried_once_more_when_the_access_token_is_over() {
+    each_database(MIGRATIONS, |db| async move {
+        let mesh = Mesh::new(db).await;
+        let id: Uuid = mesh.login(PASSWORD).await.unwrap().id.parse().unwrap();
+        let vault = &mesh.connecting.vault;
+        let session = vault.session(id).await.unwrap();
+        let until = session.access_expires_at.unwrap();
+        let intend = async |is_refused| vault.intend_refresh(&session, is_refused).await.unwrap();
+        // Certainly not executed: not counted, however often.
+        for _ in 0..3 {
+            assert_eq!(intend(false).await, RefreshIntent::Committed { tries: 1 });
+            vault.withdraw_refresh(&session).await.unwrap();
+        }
+        // Lost, or the process ended: the old access token serves as long as it can.
+        assert_eq!(intend(false).await, RefreshIntent::Committed { tries: 1 });
+        assert_eq!(intend(false).await, RefreshIntent::Waits { until });
+        mesh.clock.set(until - 1);
+        assert_eq!(intend(false).await, RefreshIntent::Waits { until });
+        mesh.clock.set(until);
+        assert_eq!(intend(false).await, RefreshIntent::Committed { tries: 2 });
+        vault.withdraw_refresh(&session).await.unwrap();
+        mesh.clock.set(until - 1);
+        assert_eq!(intend(true).await, RefreshIntent::Committed { tries: 2 }, "the network says it is over");
+        assert_eq!(intend(true).await, RefreshIntent::Exhausted);
+        mesh.clock.set(until + 1);
+        assert_eq!(intend(false).await, RefreshIntent::Exhausted);
     })
     .await;
 }

@@ -210,13 +210,13 @@ impl Network for Bluesky {
         };
         let call =
             Call::post(&session.server, "/xrpc/com.atproto.server.refreshSession").bearer(refresh.expose());
-        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
+        let response = call.ask(&self.http).await.map_err(|e| wire::unrefreshed(&e))?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {
             (200, _) => connect::tokens(&body)
-                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no tokens".into())),
+                .ok_or_else(|| RefreshFault::Lost("the server's answer holds no tokens".into())),
             (status, code) if errors::ends_session(status, code) => Err(RefreshFault::Revoked(code.into())),
-            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
+            _ => Err(wire::refused_refresh(&response, self.clock.now_ms())),
         }
     }
 

@@ -205,7 +205,7 @@ async fn an_expired_token_is_refreshed_and_a_revoked_one_is_not() {
         Session { access_token: tokens.access_token, refresh_token: tokens.refresh_token, ..session };
     native_id(&bluesky.send(Armed::for_tests(false, TIME), &renewed, &work, &ready).await);
     bench.fault("bluesky", "refresh", json!({ "kind": "status", "code": 502 })).await;
-    assert!(matches!(bluesky.refresh(&renewed).await, Err(RefreshFault::Transient(_))));
+    assert!(matches!(bluesky.refresh(&renewed).await, Err(RefreshFault::Lost(_))));
     bench.control("script", &json!({ "network": "bluesky", "fault": { "kind": "revoke_tokens" } })).await;
     let over = bluesky.refresh(&renewed).await;
     assert!(matches!(over, Err(RefreshFault::Revoked(_))), "{over:?}");

@@ -108,3 +108,8 @@ pub(super) const MEDIA_GONE: Rule = rule(
 /// A proxy in front of the server says that the upload is too large.
 pub(super) const UPLOAD_TOO_LARGE: (&str, &str) =
     ("IMAGE_TOO_LARGE", "The server does not accept a picture of this size. Use a smaller one.");
+
+/// Whether an answer of the token endpoint means that the authorization is over for good (doorkeeper, RFC 6749 5.2).
+pub(super) fn ends_session(status: u16, code: &str) -> bool {
+    matches!(status, 400 | 401) && matches!(code, "invalid_grant" | "invalid_client" | "unauthorized_client")
+}

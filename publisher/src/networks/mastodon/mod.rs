@@ -197,15 +197,13 @@ impl Network for Mastodon {
         let registration = connect::Registration::parse(session.extra.expose()).ok_or_else(revoked)?;
         let call =
             registration.token_call(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())]);
-        let response = call.ask(&self.http).await.map_err(|e| RefreshFault::Transient(e.to_string()))?;
+        let response = call.ask(&self.http).await.map_err(|e| wire::unrefreshed(&e))?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {
             (200, _) => connect::tokens(&body, self.clock.now_ms())
-                .ok_or_else(|| RefreshFault::Transient("the server's answer holds no token".into())),
-            (400 | 401, why @ ("invalid_grant" | "invalid_client" | "unauthorized_client")) => {
-                Err(RefreshFault::Revoked(why.into()))
-            }
-            (status, _) => Err(RefreshFault::Transient(format!("the server answered {status}"))),
+                .ok_or_else(|| RefreshFault::Lost("the server's answer holds no token".into())),
+            (status, code) if errors::ends_session(status, code) => Err(RefreshFault::Revoked(code.into())),
+            _ => Err(wire::refused_refresh(&response, self.clock.now_ms())),
         }
     }
 
