@@ -100,6 +100,12 @@ impl Line {
     pub fn plan(&mut self, policy: &Policy, now: i64, mut jitter: impl FnMut() -> f64) -> Todo {
         let mut todo = Todo::default();
         let mut is_blocked = false;
+        // An account has one open attempt. While that is in doubt, ARM would refuse everything but its own repetition,
+        // whatever was due before it and got ready later.
+        let in_doubt = self
+            .items
+            .values()
+            .any(|item| item.decision.state == State::Unknown && item.decision.is_open);
         for item in self.items.values_mut() {
             let id = item.stored.target_id;
             if item.busy != Busy::No {
@@ -140,7 +146,7 @@ impl Line {
                     let at = item.decision.due_at.max(item.not_before);
                     if at > now {
                         todo.wake(at);
-                    } else if !is_blocked {
+                    } else if !is_blocked && !in_doubt {
                         todo.send = Some(id);
                         is_blocked = true;
                     }
@@ -158,7 +164,8 @@ impl Line {
                     Some(at) if at > now => todo.wake(at),
                     _ => {
                         let resends = item.resends || wonder(item, &mut todo, policy, now, jitter());
-                        if resends && !is_blocked && predecessor.lets_pass() {
+                        let may_go = if in_doubt { item.decision.is_open } else { !is_blocked };
+                        if resends && may_go && predecessor.lets_pass() {
                             if item.ready.is_none() {
                                 todo.prepare.push(id);
                             } else {

@@ -129,6 +129,22 @@ fn a_lost_answer_keeps_its_place_while_it_may_be_sent_again() {
 }
 
 #[test]
+fn an_open_attempt_in_doubt_is_repeated_before_what_was_due_earlier_and_got_ready_later() {
+    let mut line = Line::default();
+    line.insert(ready(1, DUE));
+    let mut lost = ready(2, DUE + 1);
+    lost.class = DeliveryClass::NaturalKey;
+    lost.decision.state = State::Unknown;
+    lost.decision.is_open = true;
+    lost.decision.next_at = Some(DUE + 2);
+    line.insert(lost);
+    assert_eq!(plan(&mut line, DUE + 10).send, Some(id(2)), "ARM refuses the first while the second is open");
+    let lost = line.get_mut(id(2)).unwrap();
+    lost.decision.is_open = false;
+    assert_eq!(plan(&mut line, DUE + 10).send, Some(id(1)), "then the order is that of the due times again");
+}
+
+#[test]
 fn what_an_earlier_life_left_is_taken_up_again() {
     let mut line = Line::default();
     line.insert(an_item(1, State::Preparing, DUE));
