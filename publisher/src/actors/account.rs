@@ -112,6 +112,11 @@ pub(super) struct State {
     preparing: usize,
     /// The database may hold more of the line than memory does.
     may_have_more: bool,
+    /// The database knows of a change in the line that memory does not: nothing is armed before the line is read again,
+    /// or what comes later might overtake.
+    is_behind: bool,
+    /// The line is being read because of that.
+    is_catching_up: bool,
     /// Nothing is armed before.
     paused_until: i64,
     /// Nothing that needs the network or the lease is begun before.
@@ -149,6 +154,8 @@ impl Actor for Account {
             wants_refresh: false,
             preparing: 0,
             may_have_more: true,
+            is_behind: false,
+            is_catching_up: false,
             paused_until: 0,
             again_at: 0,
             timer: None,
@@ -234,7 +241,8 @@ impl State {
             self.look(myself, id);
         }
         self.prepare(myself, &todo.prepare);
-        let next = if now >= self.paused_until { todo.send } else { None };
+        let is_up_to_date = !(self.is_behind || self.is_catching_up);
+        let next = if now >= self.paused_until && is_up_to_date { todo.send } else { None };
         self.work(myself, next);
         let mut wake_at = todo.wake_at;
         if now < self.paused_until {
@@ -246,11 +254,13 @@ impl State {
     /// Reads the next window when memory runs low or something was said to be new.
     fn load(&mut self, myself: &ActorRef<Msg>) {
         let window = self.parts.config.window;
-        if self.is_loading || !self.may_have_more || self.line.len() > window / 2 {
+        let runs_low = self.may_have_more && self.line.len() <= window / 2;
+        if self.is_loading || !(runs_low || self.is_behind) {
             return;
         }
         self.is_loading = true;
         self.may_have_more = false;
+        self.is_catching_up = std::mem::take(&mut self.is_behind);
         let (parts, account_id) = (self.parts.clone(), self.account_id);
         let until = self.now() + parts.policy.prep_lead;
         let lifecycle = parts.lifecycle.clone();
@@ -273,6 +283,7 @@ impl State {
 
     fn loaded(&mut self, loaded: Result<Loaded, Error>) {
         self.is_loading = false;
+        let is_catching_up = std::mem::take(&mut self.is_catching_up);
         match loaded {
             Ok(loaded) => {
                 self.may_have_more |= !loaded.is_all;
@@ -299,6 +310,7 @@ impl State {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, account.id = %self.account_id, "a line could not be read");
                 self.may_have_more = true;
+                self.is_behind |= is_catching_up;
                 self.again_at = self.now() + AGAIN;
             }
         }
@@ -315,7 +327,7 @@ impl State {
     /// Sleeps until the next moment, or tells the supervisor that there is nothing to do.
     fn rest(&mut self, myself: &ActorRef<Msg>, wake_at: Option<i64>) {
         let is_idle = self.line.len() == 0
-            && !self.may_have_more
+            && !(self.may_have_more || self.is_behind)
             && !(self.is_loading || self.is_working || self.is_refreshing)
             && self.pending.is_empty()
             && self.waiting.is_empty()

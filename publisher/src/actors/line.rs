@@ -102,10 +102,8 @@ impl Line {
         let mut is_blocked = false;
         // An account has one open attempt. While that is in doubt, ARM would refuse everything but its own repetition,
         // whatever was due before it and got ready later.
-        let in_doubt = self
-            .items
-            .values()
-            .any(|item| item.decision.state == State::Unknown && item.decision.is_open);
+        let in_doubt =
+            self.items.values().any(|item| item.decision.state == State::Unknown && item.decision.is_open);
         for item in self.items.values_mut() {
             let id = item.stored.target_id;
             if item.busy != Busy::No {

@@ -27,6 +27,8 @@ pub struct Work {
     pub content: Content,
     /// What `Network::plan` decided; `null` only while it decides.
     pub plan: serde_json::Value,
+    /// Its place in a thread, from 0.
+    pub position: i64,
     /// The posts it continues, for a further part of a thread; `None` while `Network::plan` decides.
     pub reply: Option<Reply>,
 }

@@ -131,6 +131,7 @@ impl Deliveries {
             ),
             content: std::mem::take(&mut delivery.content),
             plan: serde_json::Value::Null,
+            position: delivery.thread.map_or(0, |place| place.position),
             reply: None,
         };
         delivery.plan = network.plan(&work);

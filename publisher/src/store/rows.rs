@@ -145,6 +145,7 @@ impl Stored {
             key: keys.derive(self.workspace_id, self.target_id, self.revision, &self.network),
             content,
             plan,
+            position: self.position,
             reply: self.reply(),
         })
     }

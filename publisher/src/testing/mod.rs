@@ -171,6 +171,7 @@ pub(crate) fn work(network: &dyn Network, text: &str, pictures: usize) -> Work {
         key: target_id.simple().to_string(),
         content: Content { text: text.into(), media: vec![picture; pictures], ..Content::default() },
         plan: Value::Null,
+        position: 0,
         reply: None,
     };
     work.plan = network.plan(&work);

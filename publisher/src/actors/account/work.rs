@@ -69,7 +69,7 @@ impl State {
                 None => {
                     // Recalled, edited or too late: the database knows.
                     self.line.remove(id);
-                    self.may_have_more = true;
+                    self.is_behind = true;
                 }
                 Some(result) => {
                     let turn = item.prepared(result, &policy, now, jitter());
@@ -151,7 +151,7 @@ impl State {
                 ::metrics::counter!(crate::metrics::ENDED, "network" => network, "state" => state)
                     .increment(1);
             }
-            self.may_have_more |= self.line.stored(id, is_moved);
+            self.is_behind |= self.line.stored(id, is_moved);
         }
         match done.sent {
             None => {}
@@ -171,7 +171,7 @@ impl State {
     }
 
     pub(super) fn refused(&mut self, id: Uuid, refusal: Refusal) {
-        self.may_have_more |= self.line.refused(id, refusal, self.now());
+        self.is_behind |= self.line.refused(id, refusal, self.now());
         match refusal {
             Refusal::NotOwner => self.fence = None,
             Refusal::OutOfPermits { until } => self.paused_until = until,

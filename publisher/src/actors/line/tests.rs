@@ -63,6 +63,7 @@ fn an_item(n: u128, state: State, due_at: i64) -> Item {
         key: String::new(),
         content: Content::default(),
         plan: Value::Null,
+        position: 0,
         reply: None,
     };
     Item::new(stored, decision, Arc::new(work), DeliveryClass::IdempotencyKey)

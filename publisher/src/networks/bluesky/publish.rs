@@ -268,6 +268,7 @@ mod tests {
             key: "K".into(),
             content,
             plan,
+            position: 0,
             reply: None,
         }
     }

@@ -28,12 +28,13 @@ const SPREAD: u32 = 26;
 /// Record key and creation time. The key is a TID: the due time to about a minute, then 36 bits of the idempotency
 /// key, so that 5,000 posts of one account due at one instant share a key once in 5,000 such bursts. (With the
 /// microseconds of one millisecond alone it would be nearly every time; the record's order is its `createdAt`.)
+/// The parts of a thread are due at one instant; a millisecond each keeps their order in profiles.
 pub(super) fn plan(work: &Work) -> Value {
     let digest = Sha256::digest(work.key.as_bytes());
     let random = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
     let due = u64::try_from(work.due_at).unwrap_or(0) * 1000;
     let micros = due >> SPREAD << SPREAD | (random >> 10 & ((1 << SPREAD) - 1));
-    json!({ "rkey": tid(micros, (random & 0x3ff) as u32), "created_at": timestamp(work.due_at) })
+    json!({ "rkey": tid(micros, (random & 0x3ff) as u32), "created_at": timestamp(work.due_at + work.position) })
 }
 
 /// 53 bits of microseconds and 10 bits of clock id, 5 bits a letter, so that keys sort by time.
@@ -215,6 +216,7 @@ mod tests {
             key: "KEY".into(),
             content: Content { text: text.into(), ..Content::default() },
             plan: Value::Null,
+            position: 0,
             reply: None,
         };
         work.plan = plan(&work);

@@ -282,6 +282,7 @@ mod tests {
             key: "K".into(),
             content: content.clone(),
             plan: Value::Null,
+            position: 0,
             reply: None,
         }
     }

@@ -274,6 +274,7 @@ mod tests {
             key: "K".into(),
             content,
             plan: Value::Null,
+            position: 0,
             reply: None,
         }
     }
