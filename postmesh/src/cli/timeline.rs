@@ -1,6 +1,9 @@
 //! `timeline`: every step of a post's targets, with what the networks answered.
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -75,15 +78,21 @@ impl Timeline {
             bail!("the post has no target {unknown}; `postmesh timeline {}` shows all of them", post.id);
         }
         let wanted = |target: &&Target| self.target.is_empty() || self.target.contains(&target.id);
+        let mut text = String::new();
         for target in post.targets.iter().filter(wanted) {
             let steps = TargetSteps::new(target, all(&mut session, &post.id, &target.id).await?);
             if self.json {
-                println!("{}", serde_json::to_string(&steps).expect("steps are plain data"));
+                text.push_str(&serde_json::to_string(&steps).expect("steps are plain data"));
+                text.push('\n');
             } else {
-                steps.show();
+                text.push_str(&steps.table());
             }
         }
-        Ok(ExitCode::SUCCESS)
+        match std::io::stdout().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(ExitCode::SUCCESS),
+        }
     }
 }
 
@@ -120,18 +129,19 @@ impl TargetSteps {
         }
     }
 
-    fn show(&self) {
+    /// A heading and a line for each step.
+    fn table(&self) -> String {
         let part = match self.thread_position {
             0 => String::new(),
             further => format!("  part {}", further + 1),
         };
-        println!("{}  {}{part}  {}  {}", self.network, self.handle, self.state, self.target_id);
+        let mut lines =
+            vec![format!("{}  {}{part}  {}  {}", self.network, self.handle, self.state, self.target_id)];
         if self.steps.is_empty() {
-            println!("  nothing yet: it has not been handed over");
+            lines.push("  nothing yet: it has not been handed over".to_owned());
         }
-        for step in &self.steps {
-            println!("{}", step.line());
-        }
+        lines.extend(self.steps.iter().map(Step::line));
+        lines.join("\n") + "\n"
     }
 }
 

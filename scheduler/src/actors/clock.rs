@@ -103,7 +103,8 @@ impl State {
 async fn look(room: &Room) -> Result<Wakes, Error> {
     let now = room.now();
     let wakes = room.store.wakes(now).await?;
-    if wakes.due {
+    // By a clock that leapt, a whole day might seem to be over.
+    if wakes.due && room.deps.clock.is_steady() {
         let missed_before = now - room.config.max_lateness_ms;
         loop {
             let missed = room.store.overdue(now, missed_before, MISSED_BATCH).await?;

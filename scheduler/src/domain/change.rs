@@ -358,7 +358,8 @@ fn send_again(post: &mut Post, at: usize, moment: Moment) {
 fn confirm(post: &mut Post, confirmed: &Confirmed, moment: Moment) -> bool {
     let Some(at) = place(post, confirmed.target_id) else { return false };
     let target = &mut post.targets[at];
-    if target.revision != confirmed.revision {
+    // What was found to be live meanwhile stands, with its own address.
+    if target.revision != confirmed.revision || target.state.is_visible() {
         return false;
     }
     target.learn(&Fact {

@@ -18,6 +18,9 @@ fn problem(state: TargetState, broken: bool) -> Option<Problem> {
     }
 }
 
+/// The parts of a thread, which one is sent again, and which go with it.
+type Again = (&'static [(TargetState, bool)], usize, &'static [usize]);
+
 /// Threads of these states on accounts of their own; true marks a part that was given up for the one before it.
 fn threads(accounts: &[&[(TargetState, bool)]]) -> Vec<Target> {
     let mut targets = Vec::new();
@@ -100,7 +103,7 @@ fn a_part_follows_only_its_own_account_s_part() {
 #[test]
 fn sending_again_takes_along_what_was_given_up_with_it() {
     use TargetState as S;
-    let table: &[(&[(S, bool)], usize, &[usize])] = &[
+    let table: &[Again] = &[
         (&[(S::Failed, false), (S::Failed, true), (S::Failed, true)], 0, &[0, 1, 2]),
         (&[(S::Dropped, false), (S::Missed, false), (S::Cancelled, true)], 0, &[0, 1, 2]),
         (&[(S::Published, false), (S::Failed, false), (S::Failed, true)], 1, &[1, 2]),
@@ -210,6 +213,9 @@ fn a_wish_to_post_again_takes_the_thread_along_and_yields_to_a_find() {
     let post = saved(decide(doubtful(), &confirmed(S::Dropped, false), &Verdicts::new(), AT));
     assert_eq!((post.targets[0].state, planned(&post)), (S::Dropped, vec![]));
     assert_eq!(post.targets[0].url, "");
+    let mut found = doubtful();
+    (found.targets[0].state, found.targets[0].url) = (S::Published, "https://x.example/found".into());
+    assert_eq!(saved(decide(found.clone(), &confirmed(S::Published, false), &Verdicts::new(), AT)), found);
     let mut newer = doubtful();
     newer.targets[0].revision = 2;
     assert_eq!(saved(decide(newer.clone(), &confirmed(S::Dropped, true), &Verdicts::new(), AT)), newer);

@@ -55,6 +55,13 @@ impl Posts {
         if target.offered_at.is_none() {
             return Err(Error::NotConfirmable(target_id, neighbours::NEVER_SENT.to_owned()));
         }
+        let repeats = matches!(&found, Answer::LiveUrl(url) if *url == target.url);
+        if target.state.is_visible() && !repeats {
+            return Err(Error::NotConfirmable(
+                target_id,
+                format!("the target is published already, at {}; that stands", target.url),
+            ));
+        }
         let revision = target.revision;
         let post_again = matches!(found, Answer::PostAgain(_));
         if post_again {

@@ -16,19 +16,26 @@ pub(super) struct Turn {
     pub(super) most: i64,
 }
 
-/// The tenants with something due and how much, the longest waiting first; read from an index alone.
-const DUE: &str = "
-    select workspace_id, count(*)
-    from targets
-    where wake_at <= $1
-    group by workspace_id
-    order by min(wake_at), workspace_id";
+/// The tenants with something due and how much, the longest waiting first; read from an index alone, and only from its
+/// part that is due.
+macro_rules! due {
+    ($index:literal) => {
+        concat!(
+            "select workspace_id, count(*) from targets ",
+            $index,
+            " where wake_at <= $1 group by workspace_id order by min(wake_at), workspace_id"
+        )
+    };
+}
+const DUE_SQLITE: &str = due!("indexed by targets_by_wake_and_workspace");
+const DUE_POSTGRES: &str = due!("");
 
 impl Store {
     /// Shares a batch between the tenants that have something due, without those that rest.
     pub(super) async fn turns(&self, now: i64, batch: usize, resting: &[Uuid]) -> Result<Vec<Turn>, Error> {
+        let statement = self.dialect(DUE_SQLITE, DUE_POSTGRES);
         let due: Result<Vec<(Uuid, i64)>, sqlx::Error> =
-            read!(self.db, c => sqlx::query_as(DUE).bind(now).fetch_all(&mut *c).await);
+            read!(self.db, c => sqlx::query_as(statement).bind(now).fetch_all(&mut *c).await);
         let mut due = due?;
         due.retain(|(workspace_id, _)| !resting.contains(workspace_id));
         Ok(share(&due, batch as i64))

@@ -51,14 +51,15 @@ async fn what_is_live_is_published_at_once_and_the_event_agrees() {
         assert_eq!((told.targets[0].native_id.as_str(), told.targets[0].url.as_str()), ("110", URL));
         // The same answer again changes nothing; another one comes too late.
         world.confirm(&post.id, &post.targets[0].id, live()).await.unwrap();
-        for answer in [leave(), again()] {
+        let elsewhere = Answer::LiveUrl("https://mastodon.example/@ana/999".into());
+        for answer in [leave(), again(), elsewhere] {
             let status = world.confirm(&post.id, &post.targets[0].id, answer).await.unwrap_err();
             assert_eq!(
                 (status.code(), reason(&status).as_str()),
                 (Code::FailedPrecondition, "TARGET_NOT_CONFIRMABLE")
             );
         }
-        assert_eq!(world.get(&post.id).await.targets[0].state(), TargetState::Published);
+        assert_eq!(world.get(&post.id).await.targets, told.targets, "what is live stands as it is");
     })
     .await;
 }

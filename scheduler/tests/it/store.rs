@@ -156,6 +156,23 @@ async fn claims_each_due_target_once_until_its_lease_ends() {
     .await;
 }
 
+/// A replica of the version before writes targets without their tenant.
+#[tokio::test]
+async fn a_target_without_its_tenant_is_claimed_all_the_same() {
+    each_database(MIGRATIONS, |db| async {
+        let store = Store::new(db.clone());
+        let post = stored(&store, 1, Some(NOW)).await;
+        postmesh_kit::write!(db, tx => {
+            sqlx::query("update targets set workspace_id = $1").bind(Uuid::nil()).execute(&mut *tx).await?;
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+        let claimed = store.claim_due(NOW, NOW + 50, 0, 10, &[]).await.unwrap();
+        assert_eq!((claimed.taken, claimed.offers[0].workspace_id), (1, post.workspace_id));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn claims_in_parallel_take_different_targets() {
     each_database(MIGRATIONS, |db| async {
