@@ -16,6 +16,7 @@ use crate::{
     plan::{Kind, Plan},
     progress::Progress,
     report::{Layer, Report, Violation},
+    simulation,
 };
 
 /// How long a whole run takes, seconds; `--seconds` is measured by it.
@@ -105,6 +106,9 @@ async fn layers(plan: &Plan, wanted: &[Kind], out: &Progress) -> anyhow::Result<
         let mut found = Vec::new();
         if wanted.contains(&Kind::Model) {
             found.push(ended(Kind::Model, model::run(plan, out)));
+        }
+        if wanted.contains(&Kind::Simulation) {
+            found.push(ended(Kind::Simulation, simulation::run(plan, out)));
         }
         found
     });

@@ -211,13 +211,18 @@ fn i10_a_refresh_token_presented_again() {
     assert_eq!(broken(times(3, 1)), ["I10"]);
     let crashed_at = |moments: Vec<i64>| {
         move |history: &mut History| {
-            history.requests = vec![refresh(1_000), refresh(2_000), refresh(3_000)];
+            history.requests = moments.iter().map(|crash| refresh(crash - 50)).chain([refresh(3_000)]).collect();
             history.standing.crashes = 9;
             history.standing.crashed_ms = moments;
         }
     };
-    assert_eq!(broken(crashed_at(vec![1_050, 2_040])), [] as [&str; 0]);
-    assert_eq!(broken(crashed_at(vec![1_050, 1_060])), ["I10"]);
+    assert_eq!(broken(crashed_at(vec![1_050])), [] as [&str; 0]);
+    assert_eq!(broken(crashed_at(vec![1_050, 2_040])), ["I10"]);
+    let crashed_before = |history: &mut History| {
+        crashed_at(vec![1_050])(history);
+        history.standing.crashed_ms = vec![500];
+    };
+    assert_eq!(broken(crashed_before), ["I10"]);
     let unanswered = |history: &mut History| {
         history.requests = vec![Request { status: None, ..refresh(1_000) }, refresh(2_000)];
     };

@@ -40,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Client {
     channel: Channel,
     record: Arc<Mutex<Record>>,
+    /// Held by whoever connects accounts again: each time the network gives out another password.
+    pub(super) reconnecting: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What users were told.
@@ -67,7 +69,7 @@ impl Client {
             .connect_timeout(Duration::from_secs(2))
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(5));
-        Ok(Self { channel: endpoint.connect_lazy(), record: Arc::default() })
+        Ok(Self { channel: endpoint.connect_lazy(), record: Arc::default(), reconnecting: Arc::default() })
     }
 
     /// Registers a user; the name makes the address.

@@ -11,7 +11,6 @@ use std::{
 use anyhow::Context as _;
 use postmesh_proto::{
     common::v1::TargetState,
-    publisher::v1::{AccountState, ListAccountsRequest, account_service_client::AccountServiceClient},
     scheduler::v1::{ListPostsRequest, Post, post_service_client::PostServiceClient},
 };
 use tokio::time::Instant;
@@ -88,9 +87,9 @@ pub async fn drain_within(
 /// Every post, once nothing happens to any of them any more or the time is up.
 async fn finished(sandbox: &Sandbox, crowd: &Crowd, until: Instant) -> anyhow::Result<Vec<Post>> {
     loop {
+        crowd.reconnect(sandbox).await?;
         let mut posts = Vec::new();
         for member in &crowd.users {
-            reconnect(sandbox, &member.user).await?;
             posts.extend(list(&member.user).await?);
         }
         let is_over = |post: &Post| {
@@ -103,27 +102,6 @@ async fn finished(sandbox: &Sandbox, crowd: &Crowd, until: Instant) -> anyhow::R
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-}
-
-/// Connects again what a network no longer lets in, as its user would: a refresh whose answer was lost can cost the
-/// session.
-async fn reconnect(sandbox: &Sandbox, user: &User) -> anyhow::Result<()> {
-    let request = ListAccountsRequest { page_size: 200, ..Default::default() };
-    let answer = user
-        .call(request, |channel, request| async move {
-            AccountServiceClient::new(channel).list_accounts(request).await
-        })
-        .await
-        .map_err(|status| told("ListAccounts", &status))?;
-    for account in answer.accounts {
-        if account.state() == AccountState::NeedsReconnect {
-            let known = user.client.accounts().into_iter().find(|known| known.id == account.id);
-            if let Some(known) = known {
-                user.connect_again(sandbox, &known).await?;
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn list(user: &User) -> anyhow::Result<Vec<Post>> {

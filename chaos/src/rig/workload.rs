@@ -24,6 +24,8 @@ pub const LATE_MS: u64 = 3_000;
 pub const RETRY_AFTER_S: u64 = 1;
 /// Bursts whose posts are being written, changed and withdrawn at the same time.
 const BURSTS_AT_ONCE: usize = 4;
+/// Users look after their accounts after so many bursts.
+const RECONNECTED_EVERY: usize = 3;
 
 /// How much is going on.
 #[derive(Debug, Clone)]
@@ -147,9 +149,24 @@ impl Crowd {
             next = tokio::time::Instant::now() + load.every;
             self.disturb(sandbox, load, &mut rng).await?;
             under_way.push(self.burst(load, &mut rng, n));
+            if n % RECONNECTED_EVERY == RECONNECTED_EVERY - 1 {
+                under_way.push(self.reconnect(sandbox).boxed());
+            }
         }
         while let Some(ended) = under_way.next().await {
             ended?;
+        }
+        Ok(())
+    }
+
+    /// Connects again what a network no longer lets in, as users would who are told: two refreshes whose answers were
+    /// lost cost the session.
+    pub async fn reconnect(&self, sandbox: &Sandbox) -> anyhow::Result<()> {
+        let Ok(_alone) = self.client.reconnecting.try_lock() else { return Ok(()) };
+        for member in &self.users {
+            for account in member.user.disconnected().await? {
+                member.user.connect_again(sandbox, &account).await?;
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 )]
 
 mod clients;
+mod chaos;
 mod crash;
 mod harness;
 mod operations;

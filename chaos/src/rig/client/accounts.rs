@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use postmesh_proto::publisher::v1::{
-    self as proto, BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest,
-    account_service_client::AccountServiceClient,
+    self as proto, AccountState, BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest,
+    ListAccountsRequest, account_service_client::AccountServiceClient,
 };
 use url::Url;
 
@@ -51,6 +51,26 @@ impl Network {
     /// A handle as this network has them.
     pub fn handle(&self, name: &str) -> String {
         format!("{name}{}", self.suffix)
+    }
+}
+
+impl User {
+    /// The accounts whose authorization was lost, as the mesh says.
+    pub async fn disconnected(&self) -> anyhow::Result<Vec<Account>> {
+        let request = ListAccountsRequest { page_size: 200, ..Default::default() };
+        let answer = self
+            .call(request, |channel, request| async move {
+                AccountServiceClient::new(channel).list_accounts(request).await
+            })
+            .await
+            .map_err(|status| told("ListAccounts", &status))?;
+        let lost: Vec<_> = answer
+            .accounts
+            .into_iter()
+            .filter(|account| account.state() == AccountState::NeedsReconnect)
+            .map(|account| account.id)
+            .collect();
+        Ok(self.client.accounts().into_iter().filter(|account| lost.contains(&account.id)).collect())
     }
 }
 
