@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod cache;
 pub mod clock;
+pub mod clockguard;
 pub mod config;
 pub mod db;
 pub mod faults;

@@ -231,9 +231,10 @@ pub fn database_kind(error: &sqlx::Error) -> ErrorKind {
 
 /// Whether a database's code means that the same statement may work later.
 fn is_passing(code: &str) -> bool {
-    // PostgreSQL: 08 connection, 25006 a standby, 53 out of resources, 57P shutting down.
+    // PostgreSQL: 08 connection, 25006 a standby, 40 rolled back in favour of another, 53 out of resources, 57P shutting
+    // down.
     if code.len() == 5 {
-        return ["08", "25006", "53", "57P"].iter().any(|passing| code.starts_with(passing));
+        return ["08", "25006", "40", "53", "57P"].iter().any(|passing| code.starts_with(passing));
     }
     // SQLite, the lowest byte of what it extends: 5 busy, 6 locked, 10 reading or writing failed, 13 disk full, 14 the
     // file cannot be opened.
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_database_that_is_away_or_out_of_room_is_unavailable_for_now() {
-        for code in ["08006", "25006", "53100", "57P01", "5", "13", "10", "778", "1034"] {
+        for code in ["08006", "25006", "40P01", "53100", "57P01", "5", "13", "10", "778", "1034"] {
             assert!(is_passing(code), "{code}");
         }
         for code in ["23505", "42P01", "1", "11", "19", "2067", ""] {

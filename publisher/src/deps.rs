@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use postmesh_kit::{
-    clock::Clock, db::Db, http::GuardedClient, keys::KeyRing, lifecycle::Lifecycle, transport::Transport,
+    clock::Clock, clockguard::ClockGuard, db::Db, http::GuardedClient, keys::KeyRing, lifecycle::Lifecycle,
+    transport::Transport,
 };
 use postmesh_proto::media::v1::media_service_client::MediaServiceClient;
 use tokio::sync::watch;
@@ -11,7 +12,6 @@ use uuid::Uuid;
 
 use crate::{
     actors::epoch::LogPosition,
-    clockguard::ClockGuard,
     config::Config,
     domain::{
         key::{self, Keys},

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use postmesh_kit::db::Db;
+use postmesh_kit::{clockguard::ClockGuard, db::Db};
 use uuid::Uuid;
 
 use crate::{
-    clockguard::ClockGuard,
     domain::{
         content::Content,
         outcome::{DeliveryClass, Outcome, Wire},

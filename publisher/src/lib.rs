@@ -11,7 +11,6 @@
 //! (who does what and when), `rpc`.
 
 mod actors;
-mod clockguard;
 pub mod config;
 pub mod connecting;
 pub mod core;

@@ -224,6 +224,12 @@ impl State {
             self.sleep_until(myself, Some(self.again_at));
             return;
         }
+        if !self.parts.clock.is_steady() {
+            // Nothing is due, and nothing too late, by a clock that leapt.
+            self.store(myself);
+            self.sleep_until(myself, Some(now + AGAIN));
+            return;
+        }
         if self.fence.is_none() || self.session.is_none() {
             self.store(myself);
             self.take_up(myself);

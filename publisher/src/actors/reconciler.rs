@@ -23,6 +23,9 @@ const AT_ONCE: usize = 8;
 
 /// One run.
 pub(super) async fn reconcile(parts: Arc<Parts>, accounts: Accounts) {
+    if !parts.clock.is_steady() {
+        return; // nothing is too late by a clock that leapt
+    }
     let now = parts.clock.now_ms();
     let rows = match parts.store.beside_the_line(now, LIMIT).await {
         Ok(rows) => rows,

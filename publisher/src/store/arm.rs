@@ -12,7 +12,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postmesh_kit::write;
+use postmesh_kit::{
+    clockguard::{Boottime, ClockGuard},
+    write,
+};
 use uuid::Uuid;
 
 use super::{
@@ -22,12 +25,7 @@ use super::{
     settle::{lost_fence, store_change},
     timed,
 };
-use crate::{
-    clockguard::{Boottime, ClockGuard},
-    domain::state::State,
-    error::Error,
-    networks::limits::Permits,
-};
+use crate::{domain::state::State, error::Error, networks::limits::Permits};
 
 /// Proof that an attempt is committed and this process may send its request, once. Not `Clone`; `Network::send`
 /// consumes it.

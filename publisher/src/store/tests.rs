@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postmesh_kit::{
+use postmesh_kit::{clockguard::ClockGuard, 
     clock::{Clock, SystemClock},
     read,
     testing::each_database,
@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     MIGRATIONS,
-    clockguard::ClockGuard,
     domain::{
         content::Content,
         outcome::{DeliveryClass, Outcome, Wire},
@@ -518,6 +517,9 @@ async fn lost_records_are_doubted_as_the_domain_says() {
         let before = row(&store, 1).await.decision().unwrap();
         assert_eq!(store.restored(now() - HOUR, &policy()).await.unwrap(), 2);
         let stored = row(&store, 1).await;
+        let facts = store.attempt_facts(&stored).await.unwrap();
+        let facts = facts.expect("without a row of its attempt it is looked for all the same");
+        assert_eq!((facts.n, Some(facts.first_armed_at)), (0, stored.first_armed_at));
         let after = stored.decision().unwrap();
         let at = after.doubt_since.unwrap();
         let (wanted, _) =

@@ -1,7 +1,8 @@
-//! Notices when the database's clock jumps: its progress is compared with the machine's uptime clock, which nothing
-//! sets. While they disagree nothing is armed, so a clock that leaps a day ahead cannot publish a day early.
+//! Notices when a clock jumps, the database's or the machine's: its progress is compared with the machine's uptime
+//! clock, which nothing sets. While they disagree nothing is armed and nothing is given up as too late, so a clock that
+//! leaps a day ahead can neither publish a day early nor miss a day of posts.
 //!
-//! **Invariant:** after a jump, arming resumes only when two clean samples lie at least a minute apart.
+//! **Invariant:** after a jump, a clock is believed again only when two clean samples lie at least a minute apart.
 
 use std::{
     ops::Add,
@@ -18,11 +19,11 @@ const APART: i64 = 60_000;
 
 /// A moment of the clock that runs since the machine was started, its sleep included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Boottime(Duration);
+pub struct Boottime(Duration);
 
 impl Boottime {
     /// Now.
-    pub(crate) fn now() -> Self {
+    pub fn now() -> Self {
         #[cfg(target_os = "linux")]
         let clock = ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
@@ -32,7 +33,7 @@ impl Boottime {
     }
 
     /// Time since an earlier moment; `None` when that is later.
-    pub(crate) fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
+    pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0)
     }
 
@@ -49,11 +50,11 @@ impl Add<Duration> for Boottime {
     }
 }
 
-/// Compares the two clocks.
+/// Compares one clock with the uptime.
 #[derive(Debug, Default)]
-pub(crate) struct ClockGuard(Mutex<Samples>);
+pub struct ClockGuard(Mutex<Samples>);
 
-/// Whether the database's clock is believed.
+/// Whether the clock is believed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Trust {
     #[default]
@@ -66,29 +67,35 @@ enum Trust {
 
 #[derive(Debug, Default)]
 struct Samples {
-    /// The last sample: database, uptime.
+    /// The last sample: the clock, the uptime.
     last: Option<(i64, i64)>,
     trust: Trust,
 }
 
 impl ClockGuard {
-    /// Takes a sample of the database's clock; whether it may be trusted for deciding what is due.
-    pub(crate) fn agrees(&self, database_now: i64) -> bool {
-        self.sample(database_now, Boottime::now().millis())
+    /// A guard that has seen nothing yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new(Samples { last: None, trust: Trust::Steady }))
     }
 
-    fn sample(&self, database: i64, uptime: i64) -> bool {
+    /// Takes a sample of the clock, which shows `now` (Unix milliseconds); whether it may be trusted for deciding what
+    /// is due and what is too late.
+    pub fn agrees(&self, now: i64) -> bool {
+        self.sample(now, Boottime::now().millis())
+    }
+
+    fn sample(&self, clock: i64, uptime: i64) -> bool {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((last_database, last_uptime)) = samples.last else {
-            samples.last = Some((database, uptime));
+        let Some((last_clock, last_uptime)) = samples.last else {
+            samples.last = Some((clock, uptime));
             return true;
         };
         // Samples of several tasks may be taken out of order by a little; that is far below the tolerance.
-        let is_clean = ((database - last_database) - (uptime - last_uptime)).abs() <= TOLERANCE;
-        samples.last = Some((database, uptime));
+        let is_clean = ((clock - last_clock) - (uptime - last_uptime)).abs() <= TOLERANCE;
+        samples.last = Some((clock, uptime));
         if !is_clean {
             if samples.trust == Trust::Steady {
-                tracing::error!("the database's clock jumped; nothing is armed until it is steady again");
+                tracing::error!("a clock jumped; nothing is armed or missed by it until it is steady again");
             }
             samples.trust = Trust::Jumped;
             return false;
