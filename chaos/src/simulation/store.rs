@@ -1,0 +1,490 @@
+//! The publisher's tables in memory, with the guards of its statements: compare-and-set of a stored step, ARM, leases,
+//! intake and recalls. Each method is one transaction, at one moment of the database's clock.
+//!
+//! What is compared here is what the statements compare; a guard that is missing there must not be added here.
+
+use std::collections::BTreeMap;
+
+use postmesh_kit::faults::{Bug, bug};
+use postmesh_publisher::{
+    core::{Change, Guards, Stored},
+    domain::{
+        content::Content,
+        policy::Policy,
+        state::State,
+        step::{Delivery, Event, step},
+    },
+    networks::HandleMap,
+};
+use uuid::Uuid;
+
+use super::class_of;
+use crate::rig::history;
+
+/// One delivery with its attempts, handles and events.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) stored: Stored,
+    pub(super) native_id: Option<String>,
+    pub(super) problem: Option<String>,
+    pub(super) handles: HandleMap,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) events: Vec<history::Event>,
+}
+
+/// One row of the ledger.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) n: i64,
+    pub(super) fence: i64,
+    pub(super) nonce: u64,
+    pub(super) key: String,
+    pub(super) revision: i64,
+    pub(super) armed_at: i64,
+    pub(super) outcome: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    owner: Uuid,
+    fence: i64,
+    until: i64,
+    blocked_until: i64,
+}
+
+/// An account's tokens, as they are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tokens {
+    pub(super) is_connected: bool,
+    pub(super) version: i64,
+    pub(super) expires_at: Option<i64>,
+    /// The version whose refresh was begun.
+    pub(super) intent: Option<i64>,
+}
+
+/// What is to be armed.
+#[derive(Debug, Clone)]
+pub(super) struct Arm {
+    pub(super) target: Uuid,
+    pub(super) account: Uuid,
+    pub(super) revision: i64,
+    pub(super) guards: Guards,
+    pub(super) owner: Uuid,
+    pub(super) fence: i64,
+    pub(super) key: String,
+    pub(super) nonce: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arming {
+    Armed { n: i64, armed_at: i64 },
+    NotOwner,
+    Blocked { until: i64 },
+    NotDue { now: i64 },
+    Gone,
+    /// Rolled back: somebody else's attempt is open.
+    Contended,
+}
+
+/// The tables.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) rows: BTreeMap<Uuid, Row>,
+    pub(super) accounts: BTreeMap<Uuid, Tokens>,
+    leases: BTreeMap<Uuid, Lease>,
+    recalls: BTreeMap<Uuid, i64>,
+    events: i64,
+    policy: Policy,
+}
+
+const LINE: [State; 6] = [
+    State::HandedOver,
+    State::Preparing,
+    State::Prepared,
+    State::Sending,
+    State::RetryWait,
+    State::Unknown,
+];
+
+impl Row {
+    pub(super) fn state(&self) -> State {
+        State::parse(&self.stored.state).expect("only states are written")
+    }
+
+    fn set(&mut self, state: State, next_at: Option<i64>) {
+        self.stored.state = state.as_str().to_owned();
+        self.stored.next_at = next_at;
+    }
+}
+
+impl Store {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            recalls: BTreeMap::new(),
+            events: 0,
+            policy,
+        }
+    }
+
+    fn tell(events: &mut i64, row: &mut Row, now: i64) {
+        *events += 1;
+        row.events.push(history::Event {
+            id: *events,
+            revision: row.stored.revision,
+            state: row.stored.state.clone(),
+            attempt: row.stored.attempt_n,
+            reports: true,
+            at_ms: now,
+        });
+    }
+
+    /// Takes a revision over; false when a newer one or a recall is here, or an older one may be visible.
+    pub(super) fn deliver(&mut self, fresh: Stored, now: i64) -> bool {
+        let id = fresh.target_id;
+        if self.recalls.get(&id).is_some_and(|revision| *revision >= fresh.revision) {
+            return false;
+        }
+        let attempts = match self.rows.get_mut(&id) {
+            Some(row) if row.stored.revision == fresh.revision => return row.state() != State::Cancelled,
+            Some(row) if row.stored.revision > fresh.revision || !row.state().gives_way() => return false,
+            Some(row) => (std::mem::take(&mut row.attempts), std::mem::take(&mut row.events), row.stored.attempt_n),
+            None => (Vec::new(), Vec::new(), 0),
+        };
+        let (attempts, events, attempt_n) = attempts;
+        let stored = Stored { attempt_n, ..fresh };
+        let mut row =
+            Row { stored, native_id: None, problem: None, handles: HandleMap::new(), attempts, events };
+        Self::tell(&mut self.events, &mut row, now);
+        self.rows.insert(id, row);
+        true
+    }
+
+    /// Takes a target back; whether it can never be sent at this revision.
+    pub(super) fn recall(&mut self, id: Uuid, revision: i64, now: i64) -> bool {
+        let holds = match self.rows.get_mut(&id) {
+            None => true,
+            Some(row) if row.stored.revision > revision => true,
+            Some(row) if row.state().is_unsent() || bug(Bug::CancelWithoutCas) => {
+                row.set(State::Cancelled, None);
+                Self::tell(&mut self.events, row, now);
+                true
+            }
+            Some(row) => row.state() == State::Cancelled,
+        };
+        if holds {
+            let recalled = self.recalls.entry(id).or_insert(revision);
+            *recalled = revision.max(*recalled);
+        }
+        holds
+    }
+
+    /// Takes the account, or takes it again with a new fence.
+    pub(super) fn acquire(&mut self, account: Uuid, owner: Uuid, ttl: i64, now: i64) -> Option<i64> {
+        let lease = self.leases.entry(account).or_insert(Lease { owner, fence: 0, until: 0, blocked_until: 0 });
+        (lease.owner == owner || lease.until <= now).then(|| {
+            (lease.owner, lease.until, lease.fence) = (owner, now + ttl, lease.fence + 1);
+            lease.fence
+        })
+    }
+
+    pub(super) fn renew(&mut self, owner: Uuid, ttl: i64, now: i64) {
+        for lease in self.leases.values_mut().filter(|lease| lease.owner == owner && lease.until > now) {
+            lease.until = now + ttl;
+        }
+    }
+
+    pub(super) fn release(&mut self, account: Uuid, owner: Uuid) {
+        if let Some(lease) = self.leases.get_mut(&account).filter(|lease| lease.owner == owner) {
+            lease.until = 0;
+        }
+    }
+
+    /// An operator's mistake, a long pause: the lease is over although its holder lives.
+    pub(super) fn end_lease(&mut self, account: Uuid) {
+        if let Some(lease) = self.leases.get_mut(&account) {
+            lease.until = 0;
+        }
+    }
+
+    /// Accounts with something to do before `until`, and those with an attempt whose process is gone.
+    pub(super) fn accounts_with_work(&self, until: i64, now: i64) -> Vec<Uuid> {
+        let mut accounts = Vec::new();
+        for row in self.rows.values() {
+            let (state, account) = (row.state(), row.stored.account_id);
+            let skipped = bug(Bug::SweeperSkipsUnknown) && state == State::Unknown;
+            let is_due = row.stored.next_at.is_some_and(|at| at <= until) && LINE.contains(&state) && !skipped;
+            let is_open = !skipped && row.attempts.iter().any(|attempt| attempt.outcome.is_none());
+            let is_alone = self.leases.get(&account).is_none_or(|lease| lease.until <= now);
+            if (is_due || (is_open && is_alone)) && !accounts.contains(&account) {
+                accounts.push(account);
+            }
+        }
+        accounts
+    }
+
+    /// The account's line up to `until`.
+    pub(super) fn line(&self, account: Uuid, until: i64) -> Vec<(Stored, HandleMap)> {
+        let mut rows: Vec<_> = self
+            .rows
+            .values()
+            .filter(|row| row.stored.account_id == account && row.stored.due_at <= until)
+            .filter(|row| LINE.contains(&row.state()))
+            .map(|row| (row.stored.clone(), row.handles.clone()))
+            .collect();
+        rows.sort_by_key(|(stored, _)| (stored.due_at, stored.target_id));
+        rows
+    }
+
+    /// Outside of any line: parked, processing, waiting for a person.
+    pub(super) fn beside_the_line(&self, now: i64) -> Vec<Stored> {
+        let is_beside = |row: &&Row| {
+            matches!(row.state(), State::Parked | State::Processing | State::NeedsConfirmation)
+                && row.stored.next_at.is_some_and(|at| at <= now)
+        };
+        self.rows.values().filter(is_beside).map(|row| row.stored.clone()).collect()
+    }
+
+    /// Marks what begins to be prepared; answers what still may.
+    pub(super) fn begin_preparing(&mut self, ids: &[Uuid], now: i64) -> Vec<Uuid> {
+        let timeout = self.policy.prep_timeout;
+        let mut begun = Vec::new();
+        for id in ids {
+            let Some(row) = self.rows.get_mut(id) else { continue };
+            let may = matches!(
+                row.state(),
+                State::HandedOver | State::Preparing | State::Prepared | State::RetryWait
+            );
+            if may && row.stored.late_at > now {
+                row.set(State::Preparing, Some(row.stored.late_at.min(now + timeout)));
+                begun.push(*id);
+            }
+        }
+        begun
+    }
+
+    pub(super) fn mark_prepared(&mut self, id: Uuid, now: i64) -> bool {
+        let row = self.rows.get_mut(&id).filter(|row| row.state() == State::Preparing);
+        row.map(|row| row.set(State::Prepared, Some(row.stored.due_at.max(now)))).is_some()
+    }
+
+    pub(super) fn save_handle(&mut self, id: Uuid, revision: i64, step: &str, value: &str) {
+        if let Some(row) = self.rows.get_mut(&id).filter(|row| row.stored.revision == revision) {
+            row.handles.insert(step.to_owned(), value.into());
+        }
+    }
+
+    /// Stores steps; for each whether the delivery still was where the step began.
+    pub(super) fn apply(&mut self, changes: &[Change], now: i64) -> Vec<bool> {
+        changes.iter().map(|change| self.apply_one(change, now)).collect()
+    }
+
+    fn apply_one(&mut self, change: &Change, now: i64) -> bool {
+        if let (Some(hold), Some(lease)) = (change.wire.hold, self.leases.get_mut(&change.account_id)) {
+            lease.blocked_until = lease.blocked_until.max(now + hold.as_millis() as i64);
+        }
+        let fence = self.leases.get(&change.account_id).map(|lease| lease.fence);
+        let Some(row) = self.rows.get_mut(&change.target_id) else { return false };
+        let attempt = row.attempts.iter_mut().find(|attempt| attempt.n == change.attempt_n);
+        let is_fenced = change.native_id.is_some() && attempt.as_ref().map(|attempt| attempt.fence) != fence;
+        if bug(Bug::FenceOnSuccess) && is_fenced {
+            return false;
+        }
+        if let (Some(closing), Some(attempt)) = (change.close, attempt) {
+            attempt.outcome.get_or_insert(closing.as_str());
+        }
+        let (state, after) = (row.state(), &change.after);
+        let is_same = row.stored.revision == change.revision;
+        if let (Some(native_id), State::Published) = (&change.native_id, after.state) {
+            let may = matches!(
+                state,
+                State::Sending | State::Unknown | State::Processing | State::NeedsConfirmation
+            );
+            if !(is_same && may) {
+                return false;
+            }
+            row.set(State::Published, None);
+            row.stored.is_open = false;
+            row.native_id = Some(native_id.clone()).filter(|id| !id.is_empty());
+        } else {
+            if !is_same || state != change.from || row.stored.attempt_n != change.attempt_n {
+                return false;
+            }
+            let (first_armed_at, send_deadline) = (row.stored.first_armed_at, row.stored.send_deadline);
+            change.apply_to(&mut row.stored);
+            (row.stored.first_armed_at, row.stored.send_deadline) = (first_armed_at, send_deadline);
+            row.problem = change.problem.as_ref().map(|problem| problem.code.clone());
+        }
+        for step in &change.forget {
+            row.handles.remove(step);
+        }
+        if change.reports {
+            Self::tell(&mut self.events, row, now);
+        }
+        true
+    }
+
+    /// The transaction of ARM.
+    pub(super) fn arm(&mut self, arm: &Arm, now: i64) -> Arming {
+        let lease = self.leases.get(&arm.account);
+        let lease = lease.filter(|at| at.owner == arm.owner && at.fence == arm.fence && at.until > now);
+        let Some(lease) = lease else { return Arming::NotOwner };
+        if lease.blocked_until > now {
+            let until = lease.blocked_until;
+            for row in self.rows.values_mut().filter(|row| row.stored.account_id == arm.account) {
+                if row.state() == State::Prepared && row.stored.next_at.is_some_and(|at| at < until) {
+                    row.stored.next_at = Some(until.min(row.stored.late_at));
+                }
+            }
+            return Arming::Blocked { until };
+        }
+        let guards = arm.guards;
+        let others_open = self.rows.values().any(|row| {
+            let is_closed_here = |at: &Attempt| {
+                row.stored.target_id == arm.target && guards.close == Some(at.n)
+            };
+            row.stored.account_id == arm.account
+                && row.attempts.iter().any(|at| at.outcome.is_none() && !is_closed_here(at))
+        });
+        let Some(row) = self.rows.get_mut(&arm.target) else { return Arming::Gone };
+        let is_there = row.stored.revision == arm.revision && row.state() == guards.from;
+        let first = row.stored.first_armed_at;
+        let in_window = guards.key_window == 0 || first.is_some_and(|first| first + guards.key_window > now);
+        let is_quiet = !guards.needs_quiet || row.stored.quiet_at.is_none_or(|at| at <= now);
+        let in_time = row.stored.due_at <= now && row.stored.late_at > now;
+        if !(is_there && in_window && is_quiet && in_time) {
+            let waits = is_there && row.stored.due_at > now;
+            return if waits { Arming::NotDue { now } } else { Arming::Gone };
+        }
+        if others_open {
+            return Arming::Contended;
+        }
+        if let Some(attempt) = row.attempts.iter_mut().find(|attempt| Some(attempt.n) == guards.close) {
+            attempt.outcome.get_or_insert("unconfirmed");
+        }
+        let n = row.stored.attempt_n + 1;
+        let deadline = now + self.policy.send_timeout;
+        row.set(State::Sending, Some(deadline + self.policy.quiesce));
+        row.stored.attempt_n = n;
+        row.stored.is_open = true;
+        row.stored.first_armed_at.get_or_insert(now);
+        row.stored.send_deadline = Some(deadline);
+        row.attempts.push(Attempt {
+            n,
+            fence: arm.fence,
+            nonce: arm.nonce,
+            key: arm.key.clone(),
+            revision: arm.revision,
+            armed_at: now,
+            outcome: None,
+        });
+        Arming::Armed { n, armed_at: now }
+    }
+
+    /// Closes the attempt with this nonce, which nobody was told of.
+    pub(super) fn disarm(&mut self, nonce: u64, now: i64) {
+        for row in self.rows.values_mut() {
+            let open = row.attempts.iter_mut().find(|at| at.nonce == nonce && at.outcome.is_none());
+            let Some(attempt) = open else { continue };
+            attempt.outcome = Some("not_sent");
+            if row.stored.attempt_n == attempt.n && row.state() == State::Sending {
+                let is_sure = row.stored.doubt_since.is_none();
+                row.set(if is_sure { State::RetryWait } else { State::Unknown }, Some(now));
+                row.stored.is_open = false;
+            }
+        }
+    }
+
+    /// Parked deliveries come back, for an account that is connected.
+    pub(super) fn unpark(&mut self, account: Uuid, clock: i64, now: i64) {
+        let policy = self.policy;
+        let parked: Vec<Change> = self
+            .rows
+            .values()
+            .filter(|row| row.stored.account_id == account && row.state() == State::Parked)
+            .filter_map(|row| {
+                let before = row.stored.decision().ok()?;
+                let event = if clock >= before.late_at { Event::Tick } else { Event::Reconnected };
+                let class = class_of(&row.stored.network);
+                let (after, effects) = step(&before, event, class, &policy, clock, 0.0).ok()?;
+                Some(Change::new(&row.stored, before.state, after, effects, Default::default()).0)
+            })
+            .collect();
+        self.apply(&parked, now);
+    }
+
+    /// Parks what an account has in its line and has not sent.
+    pub(super) fn park(&mut self, account: Uuid, now: i64) -> usize {
+        let mut parked = 0;
+        for row in self.rows.values_mut().filter(|row| row.stored.account_id == account) {
+            if row.state().is_unsent() && row.state() != State::Parked {
+                row.set(State::Parked, Some(row.stored.late_at));
+                Self::tell(&mut self.events, row, now);
+                parked += 1;
+            }
+        }
+        parked
+    }
+
+    /// The earliest moment of any delivery.
+    pub(super) fn next_moment(&self) -> Option<i64> {
+        self.rows.values().filter_map(|row| row.stored.next_at).min()
+    }
+
+    /// Whether every delivery has ended, or waits for a person.
+    pub(super) fn is_drained(&self) -> bool {
+        self.rows.values().all(|row| {
+            let state = row.state();
+            let ended = state.is_final() || (state == State::NeedsConfirmation && row.stored.next_at.is_none());
+            ended && row.attempts.iter().all(|attempt| attempt.outcome.is_some())
+        })
+    }
+}
+
+/// A row as the intake writes it.
+pub(super) fn fresh(
+    target: Uuid,
+    (account, network, workspace): (Uuid, &str, Uuid),
+    revision: i64,
+    text: &str,
+    (due_at, max_late): (i64, i64),
+    policy: &Policy,
+) -> Stored {
+    let decision = Delivery::new(due_at, max_late, policy);
+    let content = Content { text: text.to_owned(), ..Content::default() };
+    Stored {
+        target_id: target,
+        post_id: target,
+        workspace_id: workspace,
+        account_id: account,
+        network: network.to_owned(),
+        revision,
+        content: serde_json::to_string(&content).expect("plain values make JSON"),
+        plan: "null".to_owned(),
+        due_at,
+        late_at: decision.late_at,
+        state: decision.state.as_str().to_owned(),
+        next_at: decision.next_at,
+        tries: 0,
+        attempt_n: 0,
+        first_armed_at: None,
+        send_deadline: None,
+        is_open: false,
+        doubt_since: None,
+        quiet_at: None,
+        absent_reads: 0,
+        absent_since: None,
+        refusal_code: None,
+        refusal_message: None,
+        processing_handle: None,
+        thread_id: target,
+        previous_id: None,
+        position: 0,
+        previous_state: None,
+        previous_native_id: None,
+        root_native_id: None,
+    }
+}

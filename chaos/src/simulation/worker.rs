@@ -1,0 +1,615 @@
+//! A worker: one publisher process with an actor per account. What an actor decides is the production [`Line`]; what
+//! surrounds the line here (leases, tokens, jobs, timers) mirrors `publisher/src/actors/account` call by call.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use postmesh_publisher::{
+    core::{Busy, Change, Item, Line, Refusal, Stored, Turn},
+    domain::{
+        outcome::{Answer, Fault, Found, Outcome},
+        state::State,
+    },
+    networks::{HandleMap, Ready},
+};
+use rand::RngExt as _;
+use uuid::Uuid;
+
+use super::{
+    class_of,
+    network::Send,
+    store::{Arm, Arming},
+    world::{Event, Log, Op, World},
+};
+
+/// Pause before an account is taken up again after a failure, milliseconds.
+const AGAIN: i64 = 1_000;
+/// Pause before another refresh ahead of time.
+const NEXT_REFRESH: i64 = 5_000;
+/// How long one read about a lost answer may take.
+pub(super) const LOOK: i64 = 10_000;
+/// How long a lease lasts; renewed after a third of it.
+pub(super) const LEASE: i64 = 30_000;
+/// Between two sweeps.
+pub(super) const SWEEP: i64 = 5_000;
+/// Without work an actor ends after this.
+const IDLE: i64 = 30_000;
+
+/// A process.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// This life of it, as leases name it.
+    pub(super) owner: Uuid,
+    /// Counts its lives; what was meant for an earlier one is lost.
+    pub(super) life: u32,
+    pub(super) is_up: bool,
+    /// It stands still until then.
+    pub(super) still_until: i64,
+    /// How far its clock is off.
+    pub(super) skew: i64,
+    pub(super) actors: BTreeMap<Uuid, Actor>,
+}
+
+/// Tokens as one call needs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) version: i64,
+    pub(super) expires_at: Option<i64>,
+}
+
+/// What a call to the database or a network brought back.
+#[derive(Debug)]
+pub(super) enum Msg {
+    Wake,
+    Changed,
+    Timer,
+    Taken(Result<(Option<i64>, Option<Session>), ()>),
+    Loaded(Result<Vec<(Stored, HandleMap)>, ()>),
+    /// Which of them may be prepared; whether each changes its state with it.
+    Begun(Result<Vec<Uuid>, ()>, Vec<(Uuid, bool)>),
+    /// A reversible step ended.
+    Made { id: Uuid, begins: bool, made: Result<Option<String>, Fault> },
+    Saved { id: Uuid, begins: bool, saved: Result<(), ()> },
+    Marked { id: Uuid, marked: Result<bool, ()> },
+    /// A job's transaction was answered, or not.
+    Stored(Result<(Vec<bool>, Option<Arming>), ()>),
+    Disarmed(Result<(), ()>),
+    Answered { nonce: u64, answer: Answer },
+    /// A read that was begun then.
+    Looked { id: Uuid, begun: i64, found: Found },
+    Intended(Result<bool, ()>),
+    Refreshed(Result<(i64, Option<i64>), Fault>),
+    TokensStored(Result<Option<Session>, ()>),
+    Idle(u64),
+}
+
+/// A job under way.
+#[derive(Debug)]
+struct Job {
+    changes: Vec<Change>,
+    arm: Option<Arm>,
+    /// Nothing of it leaves from then on, by the uptime clock.
+    deadline: i64,
+    stored: Vec<(Uuid, bool)>,
+    armed: Option<(i64, i64)>,
+    has_failed: bool,
+}
+
+/// An account's actor.
+#[derive(Debug, Default)]
+pub(super) struct Actor {
+    fence: Option<i64>,
+    session: Option<Session>,
+    line: Line,
+    pending: Vec<Change>,
+    heard: u64,
+    is_taking: bool,
+    is_loading: bool,
+    is_refreshing: bool,
+    wants_refresh: bool,
+    preparing: usize,
+    may_have_more: bool,
+    paused_until: i64,
+    again_at: i64,
+    timer: Option<i64>,
+    token_life: Option<i64>,
+    no_refresh_before: i64,
+    job: Option<Job>,
+    new_tokens: Option<(i64, Option<i64>)>,
+}
+
+/// Where an actor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) worker: usize,
+    pub(super) life: u32,
+    pub(super) account: Uuid,
+}
+
+impl World {
+    /// The clock of a worker's process.
+    pub(super) fn clock(&self, worker: usize) -> i64 {
+        self.now + self.workers[worker].skew
+    }
+
+    /// Hands a message to an account's actor, which is started for it when it must be.
+    pub(super) fn hear(&mut self, place: Place, message: Msg) {
+        let Place { worker, account, .. } = place;
+        let starts = matches!(message, Msg::Wake | Msg::Changed);
+        let actors = &mut self.workers[worker].actors;
+        let Some(mut actor) = actors.remove(&account).or_else(|| {
+            starts.then(|| Actor { may_have_more: true, ..Actor::default() })
+        }) else {
+            return;
+        };
+        let ends = self.handle(&mut actor, place, message);
+        if ends {
+            self.ask(place, Op::Release);
+        } else {
+            self.advance(&mut actor, place);
+            self.workers[worker].actors.insert(account, actor);
+        }
+    }
+
+    /// One message; whether the actor ends.
+    fn handle(&mut self, actor: &mut Actor, place: Place, message: Msg) -> bool {
+        let now = self.clock(place.worker);
+        match message {
+            Msg::Wake => {
+                actor.heard += 1;
+                actor.may_have_more = true;
+            }
+            Msg::Changed => {
+                actor.heard += 1;
+                (actor.fence, actor.session) = (None, None);
+                (actor.again_at, actor.paused_until) = (0, 0);
+                actor.line.forget_idle();
+                actor.may_have_more = true;
+            }
+            Msg::Timer => actor.timer = None,
+            Msg::Taken(taken) => self.taken(actor, place, taken),
+            Msg::Loaded(loaded) => self.loaded(actor, place, loaded),
+            Msg::Begun(begun, tasks) => self.begun(actor, place, begun, tasks),
+            Msg::Made { id, begins, made } => self.made(actor, place, id, begins, made),
+            Msg::Saved { id, begins, saved } => match saved {
+                Ok(()) => self.finish(actor, place, id, begins),
+                Err(()) => self.prepared(actor, place, id, Some(Err(Fault::Store("away".into())))),
+            },
+            Msg::Marked { id, marked } => {
+                let result = match marked {
+                    Ok(true) => Some(Ok(())),
+                    Ok(false) => None,
+                    Err(()) => Some(Err(Fault::Store("away".into()))),
+                };
+                self.prepared(actor, place, id, result);
+            }
+            Msg::Stored(stored) => self.job_stored(actor, place, stored),
+            Msg::Disarmed(Ok(())) => self.retry_job(actor, place),
+            Msg::Disarmed(Err(())) => {
+                let nonce = actor.job.as_ref().and_then(|job| job.arm.as_ref()).map_or(0, |arm| arm.nonce);
+                self.ask_in(200, place, Op::Disarm(nonce));
+            }
+            Msg::Answered { nonce, answer } => self.answered(actor, place, nonce, answer),
+            Msg::Looked { id, begun, found } => {
+                let found = if now - begun > LOOK { Found::Unsure { why: "too late".into() } } else { found };
+                let (policy, jitter) = (self.policy, self.rng.random());
+                if let Some(item) = actor.line.get_mut(id).filter(|item| item.busy == Busy::Looking) {
+                    let turn = item.looked(found, &policy, now, jitter);
+                    self.carry_out(actor, place, turn);
+                }
+            }
+            Msg::Intended(Ok(true)) => {
+                let version = actor.session.map_or(0, |session| session.version);
+                self.call_refresh(place, version);
+            }
+            Msg::Intended(Ok(false)) => {
+                actor.is_refreshing = false;
+                actor.session = None;
+            }
+            Msg::Intended(Err(())) => Self::refresh_failed(actor, now),
+            Msg::Refreshed(Ok(tokens)) => {
+                actor.new_tokens = Some(tokens);
+                let version = actor.session.map_or(0, |session| session.version);
+                self.ask(place, Op::StoreTokens { version, tokens });
+            }
+            Msg::Refreshed(Err(Fault::Reconnect { .. })) => {
+                actor.is_refreshing = false;
+                self.park(actor, place, Some("revoked".into()));
+            }
+            Msg::Refreshed(Err(_)) => Self::refresh_failed(actor, now),
+            Msg::TokensStored(Err(())) => {
+                let (Some(tokens), Some(session)) = (actor.new_tokens, actor.session) else { return false };
+                self.ask_in(200, place, Op::StoreTokens { version: session.version, tokens });
+            }
+            Msg::TokensStored(Ok(session)) => {
+                actor.is_refreshing = false;
+                actor.new_tokens = None;
+                actor.token_life =
+                    session.and_then(|session| session.expires_at).map(|at| at - now).or(actor.token_life);
+                actor.session = session;
+            }
+            Msg::Idle(heard) => return heard == actor.heard && Self::is_idle(actor),
+        }
+        false
+    }
+
+    fn refresh_failed(actor: &mut Actor, now: i64) {
+        actor.is_refreshing = false;
+        actor.no_refresh_before = now + NEXT_REFRESH;
+        if actor.session.and_then(|session| session.expires_at).is_some_and(|at| at <= now) {
+            actor.again_at = now + AGAIN;
+        }
+    }
+
+    /// Begins whatever can begin. Called after every message.
+    fn advance(&mut self, actor: &mut Actor, place: Place) {
+        let now = self.clock(place.worker);
+        if now < actor.again_at {
+            self.work(actor, place, None);
+            let at = actor.again_at;
+            self.sleep_until(actor, place, Some(at));
+            return;
+        }
+        let (Some(_), Some(session)) = (actor.fence, actor.session) else {
+            self.work(actor, place, None);
+            if !actor.is_taking && !actor.is_refreshing {
+                actor.is_taking = true;
+                self.ask(place, Op::TakeUp);
+            }
+            return;
+        };
+        let ahead = actor.token_life.map_or(600_000, |life| 600_000.min(life / 5));
+        let ends_soon = session.expires_at.is_some_and(|at| at - now < ahead) && now >= actor.no_refresh_before;
+        if (actor.wants_refresh || ends_soon) && !actor.is_refreshing {
+            actor.is_refreshing = true;
+            actor.wants_refresh = false;
+            self.ask(place, Op::Intend { version: session.version });
+        }
+        if !actor.is_loading && actor.may_have_more && actor.line.len() <= 128 {
+            actor.is_loading = true;
+            actor.may_have_more = false;
+            self.ask(place, Op::Load { until: now + self.policy.prep_lead });
+        }
+        let policy = self.policy;
+        let todo = actor.line.plan(&policy, now, || self.rng.random());
+        actor.pending.extend(todo.store);
+        for id in todo.look {
+            self.look(actor, place, session, id);
+        }
+        self.prepare(actor, place, &todo.prepare);
+        let next = todo.send.filter(|_| now >= actor.paused_until);
+        self.work(actor, place, next);
+        let paused = Some(actor.paused_until).filter(|until| now < *until);
+        let wake_at = [todo.wake_at, paused].into_iter().flatten().min();
+        if Self::is_idle(actor) {
+            let heard = actor.heard;
+            self.later(IDLE, Event::Hear(place, Msg::Idle(heard)));
+        } else {
+            self.sleep_until(actor, place, wake_at);
+        }
+    }
+
+    fn is_idle(actor: &Actor) -> bool {
+        actor.line.len() == 0
+            && !(actor.may_have_more || actor.is_loading || actor.is_refreshing || actor.is_taking)
+            && actor.job.is_none()
+            && actor.pending.is_empty()
+            && actor.preparing == 0
+    }
+
+    fn sleep_until(&mut self, actor: &mut Actor, place: Place, at: Option<i64>) {
+        let Some(at) = at.filter(|at| actor.timer != Some(*at)) else { return };
+        let wait = (at - self.clock(place.worker)).max(0);
+        actor.timer = Some(at);
+        self.later(wait, Event::Hear(place, Msg::Timer));
+    }
+
+    fn taken(&mut self, actor: &mut Actor, place: Place, taken: Result<(Option<i64>, Option<Session>), ()>) {
+        actor.is_taking = false;
+        let now = self.clock(place.worker);
+        match taken {
+            Ok((Some(fence), Some(session))) => {
+                (actor.fence, actor.session) = (Some(fence), Some(session));
+                actor.may_have_more = true;
+            }
+            Ok(_) => {
+                actor.line.forget_idle();
+                actor.again_at = now + SWEEP;
+                actor.may_have_more = false;
+                let heard = actor.heard;
+                self.later(1, Event::Hear(place, Msg::Idle(heard)));
+            }
+            Err(()) => actor.again_at = now + AGAIN,
+        }
+    }
+
+    fn loaded(&mut self, actor: &mut Actor, place: Place, loaded: Result<Vec<(Stored, HandleMap)>, ()>) {
+        actor.is_loading = false;
+        let Ok(rows) = loaded else {
+            actor.may_have_more = true;
+            actor.again_at = self.clock(place.worker) + AGAIN;
+            return;
+        };
+        for (mut stored, handles) in rows {
+            let class = class_of(&stored.network);
+            let (Ok(decision), Ok(work)) = (stored.decision(), stored.work(&self.keys)) else { continue };
+            stored.content = String::new();
+            actor.line.insert(Item { handles, ..Item::new(stored, decision, Arc::new(work), class) });
+        }
+    }
+
+    fn prepare(&mut self, actor: &mut Actor, place: Place, ids: &[Uuid]) {
+        if ids.is_empty() || actor.preparing > 0 || actor.is_refreshing {
+            return;
+        }
+        let mut tasks = Vec::new();
+        for id in ids {
+            let Some(item) = actor.line.get_mut(*id) else { continue };
+            item.busy = Busy::Preparing;
+            tasks.push((*id, item.decision.state != State::Unknown));
+        }
+        actor.preparing += tasks.len();
+        self.ask(place, Op::Begin(tasks));
+    }
+
+    fn begun(
+        &mut self,
+        actor: &mut Actor,
+        place: Place,
+        begun: Result<Vec<Uuid>, ()>,
+        tasks: Vec<(Uuid, bool)>,
+    ) {
+        for (id, begins) in tasks {
+            match &begun {
+                Err(()) => self.prepared(actor, place, id, Some(Err(Fault::Store("away".into())))),
+                Ok(begun) if begins && !begun.contains(&id) => self.prepared(actor, place, id, None),
+                Ok(_) => {
+                    let tokens = actor.session.map_or(0, |session| session.version);
+                    let has_container =
+                        actor.line.get_mut(id).is_some_and(|item| item.handles.contains_key("container"));
+                    self.call_prepare(place, id, begins, tokens, has_container);
+                }
+            }
+        }
+    }
+
+    fn made(
+        &mut self,
+        actor: &mut Actor,
+        place: Place,
+        id: Uuid,
+        begins: bool,
+        made: Result<Option<String>, Fault>,
+    ) {
+        match made {
+            Err(fault) => self.prepared(actor, place, id, Some(Err(fault))),
+            Ok(None) => self.finish(actor, place, id, begins),
+            Ok(Some(container)) => {
+                let Some(item) = actor.line.get_mut(id) else {
+                    actor.preparing -= 1;
+                    return;
+                };
+                item.handles.insert("container".into(), container.as_str().into());
+                let revision = item.stored.revision;
+                self.ask(place, Op::SaveHandle { id, revision, begins, value: container });
+            }
+        }
+    }
+
+    /// The request can be built.
+    fn finish(&mut self, actor: &mut Actor, place: Place, id: Uuid, begins: bool) {
+        if begins {
+            self.ask(place, Op::Mark(id));
+        } else {
+            self.prepared(actor, place, id, Some(Ok(())));
+        }
+    }
+
+    fn prepared(
+        &mut self,
+        actor: &mut Actor,
+        place: Place,
+        id: Uuid,
+        result: Option<Result<(), Fault>>,
+    ) {
+        actor.preparing = actor.preparing.saturating_sub(1);
+        let (policy, now, jitter) = (self.policy, self.clock(place.worker), self.rng.random());
+        let Some(item) = actor.line.get_mut(id).filter(|item| item.busy == Busy::Preparing) else { return };
+        let Some(result) = result else {
+            actor.line.remove(id);
+            actor.may_have_more = true;
+            return;
+        };
+        let container = item.handles.get("container").and_then(|value| value.as_str()).unwrap_or_default();
+        let request = Bytes::from(container.to_owned());
+        let result = result.map(|()| Ready { request, request_sha256: [0; 32] });
+        let turn = item.prepared(result, &policy, now, jitter);
+        self.carry_out(actor, place, turn);
+    }
+
+    fn carry_out(&mut self, actor: &mut Actor, place: Place, turn: Turn) {
+        actor.pending.extend(turn.store);
+        actor.wants_refresh |= turn.refresh;
+        self.park(actor, place, turn.park);
+    }
+
+    /// The account lost its authorization.
+    fn park(&mut self, actor: &mut Actor, place: Place, message: Option<String>) {
+        let (Some(_), Some(session)) = (message, actor.session.take()) else { return };
+        actor.fence = None;
+        actor.line.forget_idle();
+        actor.again_at = self.clock(place.worker) + AGAIN;
+        self.ask(place, Op::Close { version: session.version });
+    }
+
+    /// Begins a job, when none is under way and there is something to do.
+    fn work(&mut self, actor: &mut Actor, place: Place, next: Option<Uuid>) {
+        if actor.job.is_some() {
+            return;
+        }
+        let next = if actor.is_refreshing { None } else { next };
+        let arm = next.and_then(|id| self.candidate(actor, place, id));
+        if arm.is_none() && actor.pending.is_empty() {
+            return;
+        }
+        let job = Job {
+            changes: std::mem::take(&mut actor.pending),
+            arm,
+            deadline: self.now + self.policy.send_timeout,
+            stored: Vec::new(),
+            armed: None,
+            has_failed: false,
+        };
+        let op = Op::Job { changes: job.changes.clone(), arm: job.arm.clone() };
+        actor.job = Some(job);
+        self.ask(place, op);
+    }
+
+    fn candidate(&mut self, actor: &mut Actor, place: Place, id: Uuid) -> Option<Arm> {
+        let fence = actor.fence?;
+        let (policy, owner) = (self.policy, self.workers[place.worker].owner);
+        let item = actor.line.get_mut(id)?;
+        item.ready.as_ref()?;
+        item.busy = Busy::Sending;
+        self.nonces += 1;
+        Some(Arm {
+            target: id,
+            account: place.account,
+            revision: item.stored.revision,
+            guards: item.guards(&policy),
+            owner,
+            fence,
+            key: item.work.key.clone(),
+            nonce: self.nonces,
+        })
+    }
+
+    fn job_stored(
+        &mut self,
+        actor: &mut Actor,
+        place: Place,
+        stored: Result<(Vec<bool>, Option<Arming>), ()>,
+    ) {
+        let Some(job) = actor.job.as_mut() else { return };
+        let contended = matches!(stored, Ok((_, Some(Arming::Contended))));
+        let (moved, arming) = match stored {
+            Err(()) if job.arm.is_some() && !job.has_failed => {
+                job.has_failed = true;
+                let nonce = job.arm.as_ref().map_or(0, |arm| arm.nonce);
+                self.ask(place, Op::Disarm(nonce));
+                return;
+            }
+            Ok(_) if contended => {
+                job.has_failed = true;
+                self.retry_job(actor, place);
+                return;
+            }
+            Err(()) => {
+                let changes = job.changes.clone();
+                self.ask_in(200, place, Op::Job { changes, arm: None });
+                return;
+            }
+            Ok(stored) => stored,
+        };
+        job.stored = job.changes.iter().map(|change| change.target_id).zip(moved).collect();
+        let Some(arm) = job.arm.clone() else {
+            self.done(actor, place, None);
+            return;
+        };
+        let refusal = match arming {
+            Some(Arming::Armed { n, armed_at }) => {
+                job.armed = Some((n, armed_at));
+                let deadline = job.deadline;
+                self.send(actor, place, &arm, n, deadline);
+                return;
+            }
+            Some(Arming::NotOwner) => Refusal::NotOwner,
+            Some(Arming::Blocked { until }) => {
+                Refusal::OutOfPermits { until: until - self.database_now() + self.clock(place.worker) }
+            }
+            Some(Arming::NotDue { now }) => Refusal::NotDue { now },
+            Some(Arming::Gone) => Refusal::Gone,
+            Some(Arming::Contended) | None => Refusal::Later,
+        };
+        self.done(actor, place, Some((arm.target, refusal)));
+    }
+
+    /// Stores the job's steps without its ARM, until they are stored.
+    fn retry_job(&mut self, actor: &mut Actor, place: Place) {
+        let Some(job) = &actor.job else { return };
+        let changes = job.changes.clone();
+        self.ask(place, Op::Job { changes, arm: None });
+    }
+
+    fn send(&mut self, actor: &mut Actor, place: Place, arm: &Arm, n: i64, deadline: i64) {
+        let Some(item) = actor.line.get_mut(arm.target) else { return };
+        let container = item.ready.as_ref().map(|ready| ready.request.clone()).unwrap_or_default();
+        let send = Send {
+            account: place.account,
+            target: arm.target,
+            n,
+            tokens: actor.session.map_or(0, |session| session.version),
+            key: arm.key.clone(),
+            text: item.work.content.text.clone(),
+            container: String::from_utf8_lossy(&container).into_owned(),
+            is_resend: arm.guards.from == State::Unknown,
+        };
+        if self.now >= deadline {
+            let outcome = Outcome::NotSent { why: "no time was left".into() };
+            self.answered(actor, place, arm.nonce, outcome.into());
+            return;
+        }
+        self.call_publish(place, send, arm.nonce, deadline);
+    }
+
+    fn answered(&mut self, actor: &mut Actor, place: Place, nonce: u64, answer: Answer) {
+        let is_this =
+            |job: &&Job| job.armed.is_some() && job.arm.as_ref().is_some_and(|arm| arm.nonce == nonce);
+        let Some(job) = actor.job.as_ref().filter(is_this) else { return };
+        let (Some((n, armed_at)), Some(arm)) = (job.armed, job.arm.clone()) else { return };
+        if let Outcome::Ambiguous { evidence } = &answer.outcome {
+            self.seen.ambiguous += 1;
+            let line = || format!("{} attempt {n}: no clear answer ({evidence})", Log::target(arm.target));
+            self.log.say(self.now, line);
+        }
+        let (policy, now, jitter) = (self.policy, self.clock(place.worker), self.rng.random());
+        self.done(actor, place, None);
+        if let Some(item) = actor.line.get_mut(arm.target) {
+            let turn = item.answered(n, armed_at, answer, &policy, now, jitter);
+            self.carry_out(actor, place, turn);
+        }
+    }
+
+    /// The job has ended; with a refusal, its candidate was not armed.
+    fn done(&mut self, actor: &mut Actor, place: Place, refused: Option<(Uuid, Refusal)>) {
+        let Some(job) = actor.job.take() else { return };
+        for (id, is_moved) in job.stored {
+            actor.may_have_more |= actor.line.stored(id, is_moved);
+        }
+        let refused = refused.or_else(|| {
+            let arm = job.arm.filter(|_| job.armed.is_none())?;
+            Some((arm.target, Refusal::Later))
+        });
+        if let Some((id, refusal)) = refused {
+            actor.may_have_more |= actor.line.refused(id, refusal, self.clock(place.worker));
+            match refusal {
+                Refusal::NotOwner => {
+                    self.seen.not_owner += 1;
+                    actor.fence = None;
+                }
+                Refusal::OutOfPermits { until } => actor.paused_until = until,
+                _ => {}
+            }
+        }
+    }
+
+    fn look(&mut self, actor: &mut Actor, place: Place, session: Session, id: Uuid) {
+        if actor.is_refreshing {
+            return;
+        }
+        let Some(item) = actor.line.get_mut(id) else { return };
+        item.busy = Busy::Looking;
+        let key = item.work.key.clone();
+        self.call_look(place, id, key, session.version);
+    }
+}
