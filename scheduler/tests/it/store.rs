@@ -159,7 +159,7 @@ async fn claims_each_due_target_once_until_its_lease_ends() {
 /// A replica of the version before writes targets without their tenant.
 #[tokio::test]
 async fn a_target_without_its_tenant_is_claimed_all_the_same() {
-    each_database(MIGRATIONS, |db| async {
+    each_database(MIGRATIONS, |db| async move {
         let store = Store::new(db.clone());
         let post = stored(&store, 1, Some(NOW)).await;
         postmesh_kit::write!(db, tx => {
