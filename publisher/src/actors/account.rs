@@ -293,6 +293,7 @@ impl State {
         match loaded {
             Ok(loaded) => {
                 self.may_have_more |= !loaded.is_all;
+                self.line.forget_gone(&loaded.rows, loaded.is_all);
                 for row in loaded.rows {
                     let handles = loaded
                         .handles

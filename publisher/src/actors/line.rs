@@ -5,7 +5,7 @@
 //! the others pass, so a missing picture does not hold up the texts behind it. The parts of a thread follow each other
 //! without a gap; one that waits for the part before it keeps its place while that one is in the line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
         state::State,
         step::{Effect, Event, step},
     },
-    store::{Change, Predecessor},
+    store::{Change, Predecessor, Stored},
 };
 
 mod item;
@@ -94,6 +94,20 @@ impl Line {
         let place = (item.decision.due_at, item.stored.thread_id, item.stored.position);
         self.places.insert(id, place);
         self.items.insert(place, item);
+    }
+
+    /// The line was read again: to its end, or to the last of these rows. What is not among them was withdrawn, moved or
+    /// has ended, and is forgotten unless something is under way for it. Else the parts of a withdrawn thread, which are
+    /// never armed and so never refused, would hold up everything behind them.
+    pub fn forget_gone(&mut self, rows: &[Stored], is_all: bool) {
+        let end = rows.last().map(|row| (row.due_at, row.thread_id, row.position)).filter(|_| !is_all);
+        let read: HashSet<Uuid> = rows.iter().map(|row| row.target_id).collect();
+        self.items.retain(|place, item| {
+            let was_read = is_all || end.is_some_and(|end| *place <= end);
+            !was_read || item.busy != Busy::No || read.contains(&item.stored.target_id)
+        });
+        let items = &self.items;
+        self.places.retain(|_, place| items.contains_key(place));
     }
 
     /// Goes through the line once. Deliveries with steps to store are marked as busy.

@@ -178,3 +178,35 @@ fn a_newer_revision_replaces_an_older_one() {
     assert_eq!(line.len(), 1);
     assert_eq!(plan(&mut line, DUE + 500).prepare, [id(1)]);
 }
+
+#[test]
+fn a_withdrawn_thread_holds_nobody_up() {
+    let mut line = Line::default();
+    let mut second = an_item(2, State::HandedOver, DUE);
+    second.stored.thread_id = id(1);
+    second.stored.position = 1;
+    second.stored.previous_id = Some(id(1));
+    second.stored.previous_state = Some(State::Prepared.as_str().into());
+    line.insert(ready(1, DUE));
+    line.insert(second);
+    line.insert(ready(3, DUE + 1));
+    line.remove(id(1)); // its ARM was refused: it was withdrawn, and the thread with it
+    assert_eq!(plan(&mut line, DUE + 10).send, None, "memory still believes that the first part comes");
+    let behind = ready(3, DUE + 1).stored;
+    line.forget_gone(std::slice::from_ref(&behind), true);
+    assert_eq!(line.len(), 1);
+    assert_eq!(plan(&mut line, DUE + 10).send, Some(id(3)));
+}
+
+#[test]
+fn what_lies_beyond_the_rows_that_were_read_stays() {
+    let mut line = Line::default();
+    for n in 1..=4 {
+        line.insert(ready(n, DUE + i64::try_from(n).unwrap()));
+    }
+    line.get_mut(id(1)).unwrap().busy = Busy::Sending;
+    let rows = [ready(3, DUE + 3).stored];
+    line.forget_gone(&rows, false);
+    assert_eq!(line.len(), 3, "the second is gone; the first is under way, the fourth was not read");
+    assert!(line.get_mut(id(2)).is_none());
+}
