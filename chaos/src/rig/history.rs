@@ -204,7 +204,7 @@ pub struct Standing {
     pub stuck: i64,
     /// Attempts without an outcome.
     pub open_attempts: i64,
-    /// Refreshes begun and not ended.
+    /// Refreshes begun and not ended, whose old access token has ended as well.
     pub open_refreshes: i64,
     /// Whether every process says it is ready.
     pub is_ready: bool,

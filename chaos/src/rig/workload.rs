@@ -25,7 +25,7 @@ pub const RETRY_AFTER_S: u64 = 1;
 /// Bursts whose posts are being written, changed and withdrawn at the same time.
 const BURSTS_AT_ONCE: usize = 4;
 /// Users look after their accounts after so many bursts.
-const RECONNECTED_EVERY: usize = 3;
+const RECONNECTED_EVERY: usize = 2;
 
 /// How much is going on.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Default for Load {
             media: 0.05,
             threads: 0.05,
             faults: 3.0,
-            tokens_s: Some(20),
+            tokens_s: Some(30),
         }
     }
 }
@@ -270,7 +270,7 @@ impl Fate {
             parts[0].media.push(member.picture.clone());
         }
         let draft = Draft { parts, accounts: self.accounts, due_ms };
-        let mut written = member.user.create(draft).await?;
+        let Some(mut written) = member.user.try_create(draft).await? else { return Ok(()) };
         if let Some(after) = self.edit_after {
             tokio::time::sleep(after).await;
             member.user.edit(&mut written, &format!("{text} edited")).await?;

@@ -57,8 +57,13 @@ pub enum Answer {
 }
 
 impl User {
-    /// Writes and plans a post.
+    /// Writes and plans a post that has to be taken.
     pub async fn create(&self, draft: Draft) -> anyhow::Result<Written> {
+        self.try_create(draft).await?.context("CreatePost was refused: an account has to be connected again")
+    }
+
+    /// Writes and plans a post; `None` when an account has to be connected again first.
+    pub async fn try_create(&self, draft: Draft) -> anyhow::Result<Option<Written>> {
         let (first, thread) = draft.parts.split_first().context("a post has at least one part")?;
         let media = |part: &Part| {
             part.media
@@ -87,11 +92,11 @@ impl User {
             .call(request, |channel, request| async move {
                 PostServiceClient::new(channel).create_post(request).await
             })
-            .await
-            .map_err(|status| told("CreatePost", &status))?;
+            .await;
+        let Some(answer) = done("CreatePost", answer)? else { return Ok(None) };
         let post = answer.post.context("no post was answered")?;
         self.remember(&post, &draft);
-        Ok(Written { id: post.id, draft })
+        Ok(Some(Written { id: post.id, draft }))
     }
 
     /// Gives the post itself another text.

@@ -23,8 +23,9 @@ const ATTEMPTS: &str = "select {id}, n, key, revision, armed_at, outcome from pu
 const STUCK: &str =
     "select count(*) from deliveries where next_at is not null and next_at < {now} - {overdue}";
 const OPEN: &str = "select count(*) from publish_attempts where outcome is null";
-const REFRESHES: &str =
-    "select count(*) from accounts where state = 'connected' and refresh_version = token_version";
+/// After a lost answer the old access token serves until it ends; then the refresh must be asked for again.
+const REFRESHES: &str = "select count(*) from accounts
+  where state = 'connected' and refresh_version = token_version and access_expires_at < {now} - {overdue}";
 
 type EventRow = (String, i64, i64, String, i64, i64, i64);
 type AttemptRow = (String, i64, String, i64, i64, Option<String>);
