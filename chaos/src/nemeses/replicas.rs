@@ -16,6 +16,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let backing = Backing::start().await?;
     let mut scene = ground.replicas(&backing, &["publisher", "scheduler"]).await?;
     scene.begin(Load { window: Duration::from_secs(9), ..Load::default() }).await?;
+    scene.scatter().await;
     let mut found = Vec::new();
     let mut owners = 0;
     for part in [0.2, 0.3, 0.4] {

@@ -43,6 +43,9 @@ const AHEAD_MS: (i64, i64) = (500, 3_000);
 const PROMPT_MS: i64 = 2_000;
 /// What was handed over so long before keeps its place in its account's line.
 const KNOWN_MS: i64 = 1_500;
+/// How often callers of a doubled service connect anew, and how long lies between.
+const SCATTERED: u32 = 8;
+const SCATTER_EVERY: Duration = Duration::from_millis(130);
 /// What follows the name of a service's second process.
 const SECOND: &str = "-2";
 /// The database of a mesh.
@@ -162,31 +165,28 @@ impl Ground {
         self.scene(sandbox, mesh).await
     }
 
-    /// Six processes and a second one of each of these services, `<service>-2`. Half of those who call such a service
-    /// call the first of the two, the others the second; when it is gone, the other one.
+    /// Six processes and a second one of each of these services, `<service>-2`. Every new connection to such a service
+    /// goes to the other of the two, or to the one that is left.
     pub(super) async fn replicas(&mut self, backing: &Backing, services: &[&str]) -> anyhow::Result<Scene> {
         let mut wires = Vec::new();
         for _ in services {
-            wires.push([Proxy::preferring(Vec::new()).await?, Proxy::preferring(Vec::new()).await?]);
+            wires.push(Proxy::between(Vec::new()).await?);
         }
         let mut scene = self
             .six(backing, |mesh| {
-                for (service, [here, there]) in services.iter().zip(&wires) {
-                    let (first, second) = (address(mesh, service)?, twin(mesh, service)?);
-                    here.lead_to(vec![first, second]);
-                    there.lead_to(vec![second, first]);
+                for (service, wire) in services.iter().zip(&wires) {
+                    wire.lead_to(vec![address(mesh, service)?, twin(mesh, service)?]);
                 }
-                for (service, [here, there]) in services.iter().zip(&wires) {
+                for (service, wire) in services.iter().zip(&wires) {
                     let key = format!("POSTMESH_MESH__{}", service.to_uppercase());
                     for start in &mut mesh.starts {
-                        let wire = if start.name.ends_with(SECOND) { there } else { here };
                         start.env.push((key.clone(), format!("https://{}", wire.addr)));
                     }
                 }
                 Ok(())
             })
             .await?;
-        scene.wires = wires.into_iter().flatten().collect();
+        scene.wires = wires;
         Ok(scene)
     }
 
@@ -292,6 +292,16 @@ impl Scene {
     /// Waits until that part of the posts is due, roughly.
     pub(super) async fn wait_due(&self, part: f64) {
         tokio::time::sleep_until(self.began + self.span.mul_f64(part)).await;
+    }
+
+    /// Makes callers of a doubled service connect anew, again and again, so that both of the two get work.
+    pub(super) async fn scatter(&self) {
+        for _ in 0..SCATTERED {
+            tokio::time::sleep(SCATTER_EVERY).await;
+            for wire in &self.wires {
+                wire.reset();
+            }
+        }
     }
 
     /// Waits until everything the users wanted to do was answered.

@@ -72,20 +72,10 @@ pub struct Proxy {
     life: Lifecycle,
 }
 
-/// Which address a new connection is led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Choice {
-    /// The one after that of the connection before.
-    Next,
-    /// The first.
-    First,
-}
-
-/// Where connections are led.
+/// Where connections are led: each to the next of these.
 #[derive(Debug)]
 struct Far {
     addresses: Mutex<Vec<SocketAddr>>,
-    choice: Choice,
     next: AtomicUsize,
     /// Changes with the addresses; connections to the earlier ones are reset then.
     generation: watch::Sender<u64>,
@@ -99,15 +89,6 @@ impl Proxy {
 
     /// A wire that leads each new connection to the next of these addresses, and past those that do not answer.
     pub async fn between(addresses: Vec<SocketAddr>) -> anyhow::Result<Self> {
-        Self::open(addresses, Choice::Next).await
-    }
-
-    /// A wire that leads new connections to the first of these addresses that answers.
-    pub async fn preferring(addresses: Vec<SocketAddr>) -> anyhow::Result<Self> {
-        Self::open(addresses, Choice::First).await
-    }
-
-    async fn open(addresses: Vec<SocketAddr>, choice: Choice) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a proxy cannot listen")?;
         let addr = listener.local_addr()?;
         let proxy = Self {
@@ -115,7 +96,6 @@ impl Proxy {
             wire: watch::Sender::new(Wire::Pass),
             far: Arc::new(Far {
                 addresses: Mutex::new(addresses),
-                choice,
                 next: AtomicUsize::new(0),
                 generation: watch::Sender::new(0),
             }),
@@ -203,10 +183,7 @@ impl Far {
     /// A connection to the next address that answers.
     async fn connect(&self) -> Option<TcpStream> {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let first = match self.choice {
-            Choice::Next => self.next.fetch_add(1, Ordering::Relaxed),
-            Choice::First => 0,
-        };
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
         for n in 0..addresses.len() {
             let address = addresses[(first + n) % addresses.len()];
             if let Ok(Ok(stream)) = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
