@@ -84,6 +84,7 @@ const KNOWN_POSTGRES: &str = "
 select target_id, workspace_id, revision, state, account_id
   from deliveries
  where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+ order by target_id
    for update";
 
 const RECALLS_SQLITE: &str = "

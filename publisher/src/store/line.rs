@@ -182,7 +182,9 @@ impl Store {
                 "update deliveries
                     set state = 'preparing', updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
                         next_at = least(late_at, (extract(epoch from clock_timestamp()) * 1000)::bigint + $2)
-                  where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+                  where target_id in (select target_id from deliveries
+                                       where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+                                       order by target_id for update)
                     and state in ('handed_over', 'preparing', 'prepared', 'retry_wait')
                     and late_at > (extract(epoch from clock_timestamp()) * 1000)::bigint
               returning target_id"))
@@ -208,7 +210,9 @@ impl Store {
                 "update deliveries
                     set state = 'prepared', updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
                         next_at = greatest(due_at, (extract(epoch from clock_timestamp()) * 1000)::bigint)
-                  where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+                  where target_id in (select target_id from deliveries
+                                       where target_id in (select value::uuid from json_array_elements_text($1::json) as value)
+                                       order by target_id for update)
                     and state = 'preparing'
               returning target_id"))
                 .bind(ids).fetch_all(&mut *tx).await?;
@@ -227,7 +231,12 @@ impl Store {
             let attempt: Option<(i64, Vec<u8>)> = sqlx::query_as(
                 "select armed_at, request_sha256 from publish_attempts where target_id = $1 and n = $2")
                 .bind(target_id).bind(n).fetch_optional(&mut *c).await?;
-            let Some((armed_at, request_sha256)) = attempt else { return Ok(None) };
+            let (armed_at, request_sha256) = match (attempt, first_armed_at) {
+                (Some(attempt), _) => attempt,
+                // In doubt because records were lost: its attempt is among them, if there was one.
+                (None, Some(first_armed_at)) => (first_armed_at, Vec::new()),
+                (None, None) => return Ok(None),
+            };
             let first_armed_at = first_armed_at.unwrap_or(armed_at);
             let last_native_id = sqlx::query_scalar(
                 "select native_id from deliveries
