@@ -22,6 +22,7 @@ pub struct Config {
     /// Targets of one batch, at most 500.
     pub batch: usize,
     /// How far ahead of its due time a target's account is checked, so that a warning comes in time; 0 for never.
+    /// What is handed over within a minute is not checked any more.
     pub preflight_ms: i64,
     /// A checked account is checked again after this long.
     pub preflight_recheck_ms: i64,

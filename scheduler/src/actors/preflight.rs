@@ -13,6 +13,8 @@ use crate::{domain::Problem, error::Error, metrics, neighbours, store::DueCheck}
 const BATCH: usize = 500;
 /// A check that did not come to its end is taken up again after this long.
 const LEASE_MS: i64 = 60_000;
+/// A target that is handed over within this time is not checked any more.
+const IMMINENT_MS: i64 = 60_000;
 
 pub(super) struct Preflight;
 
@@ -77,7 +79,9 @@ async fn look_ahead(room: &Room) -> Result<(), Error> {
     let mut known = Known::new();
     loop {
         let now = room.now();
-        let due = room.store.take_checks(now, now + ahead, now + LEASE_MS, BATCH).await?;
+        // What is handed over in a moment is the publisher's to look after, and a burst is not held up.
+        let span = now + room.config.prep_lead_ms + IMMINENT_MS..=now + ahead;
+        let due = room.store.take_checks(now, span, now + LEASE_MS, BATCH).await?;
         let taken = due.len();
         let again_at = now + room.config.preflight_recheck_ms;
         let checks = check(room, due, again_at + ahead, &mut known).await?;

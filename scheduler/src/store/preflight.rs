@@ -1,7 +1,10 @@
 //! Which targets' accounts have to be checked ahead of their due time, and what was found. Both are stored, so neither
 //! a restart nor a second replica repeats a check before its time.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+};
 
 use postmesh_kit::write;
 use serde::Serialize;
@@ -35,15 +38,15 @@ pub struct Warned {
 macro_rules! take_checks {
     ($lock:literal) => {
         concat!(
-            "update targets set check_after = $3
+            "update targets set check_after = $4
             where id in (
                 select id
                 from targets
                 where wake_at is not null and offered_at is null and recall is null
-                  and due_at >= $1 and due_at <= $2
+                  and due_at >= $2 and due_at <= $3
                   and (check_after is null or check_after <= $1)
                 order by due_at
-                limit $4",
+                limit $5",
             $lock,
             ")
             returning id as target_id, post_id, account_id,
@@ -105,12 +108,12 @@ struct CheckedJson<'a> {
 }
 
 impl Store {
-    /// Takes targets due until then that wait here and were not checked lately, the soonest first. Nobody else takes
-    /// them before `lease_until`.
+    /// Takes targets due in a span of time that wait here and were not checked lately, the soonest first. Nobody else
+    /// takes them before `lease_until`.
     pub async fn take_checks(
         &self,
         now: i64,
-        due_until: i64,
+        due: RangeInclusive<i64>,
         lease_until: i64,
         limit: usize,
     ) -> Result<Vec<DueCheck>, Error> {
@@ -119,7 +122,8 @@ impl Store {
         write!(self.db, tx => {
             let rows: Vec<DueCheck> = sqlx::query_as(take)
                 .bind(now)
-                .bind(due_until)
+                .bind(*due.start())
+                .bind(*due.end())
                 .bind(lease_until)
                 .bind(limit)
                 .fetch_all(&mut *tx)

@@ -12,6 +12,11 @@ fn warned(post: &proto::Post, at: usize) -> bool {
     post.targets[at].problem.as_ref().is_some_and(|problem| problem.reason == "ACCOUNT_NEEDS_RECONNECT")
 }
 
+/// The span of due times that is looked at.
+fn hour(now: i64) -> std::ops::RangeInclusive<i64> {
+    now..=now + 60 * MINUTE
+}
+
 async fn checks_until(world: &World, count: usize) {
     world.publisher_until(|publisher| publisher.checks.len() >= count).await;
 }
@@ -35,7 +40,7 @@ async fn an_account_that_could_not_publish_is_told_in_time_and_taken_back_when_i
             .unwrap()
             .into_inner();
         world.clock.advance(30 * MINUTE - 1);
-        assert_eq!(world.store.take_checks(world.now(), world.now() + 60 * MINUTE, 0, 10).await.unwrap(), []);
+        assert_eq!(world.store.take_checks(world.now(), hour(world.now()), 0, 10).await.unwrap(), []);
         world.clock.advance(1);
         let told = watch.message().await.unwrap().unwrap().post.unwrap();
         assert_eq!((told.id.as_str(), warned(&told, 0), warned(&told, 1)), (post.id.as_str(), true, false));
@@ -54,7 +59,7 @@ async fn an_account_that_could_not_publish_is_told_in_time_and_taken_back_when_i
         let (other, _) = world.replica().await;
         world.clock.advance(10 * MINUTE - 1);
         let before = world.now();
-        assert_eq!(world.store.take_checks(before, before + 60 * MINUTE, 0, 10).await.unwrap(), []);
+        assert_eq!(world.store.take_checks(before, hour(before), 0, 10).await.unwrap(), []);
         assert_eq!(world.publisher.0.borrow().checks.len(), 1);
         world.connect(world.account, AccountState::Connected);
         world.clock.advance(1);
@@ -85,6 +90,23 @@ async fn a_new_plan_is_checked_anew_and_a_hand_over_ends_the_warning() {
         world.clock.advance(29 * MINUTE);
         let handed = world.post_in(&post.id, TargetState::HandedOver).await;
         assert!(handed.targets[0].problem.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_leaves_in_a_moment_is_not_held_up_by_a_check() {
+    story(async |world| {
+        let lead = world.config.prep_lead_ms;
+        let accounts = world.connect_many(1);
+        world.create(world.a_post(Some(lead + MINUTE - 1))).await.unwrap();
+        let request =
+            CreatePostRequest { targets: vec![to(accounts[0])], ..world.a_post(Some(lead + MINUTE)) };
+        world.create(request).await.unwrap();
+        checks_until(&world, 1).await;
+        // The sooner one would have been asked about first, or with it.
+        let asked = world.publisher.0.borrow().checks[0].account_ids.clone();
+        assert_eq!(asked, [accounts[0].to_string()]);
     })
     .await;
 }
