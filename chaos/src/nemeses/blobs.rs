@@ -4,10 +4,8 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use super::scene::{Ground, Load, lateness_violations};
-use crate::{Layer, Violation};
+use crate::{Layer, Violation, rig::history::Target};
 
-/// The lateness that texts may have all the while.
-const UNAFFECTED_MS: i64 = 2_000;
 /// What is due this long after the store went away had not been prepared by then.
 const PREPARED_AHEAD_MS: i64 = 3_000;
 
@@ -55,19 +53,11 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let back_ms = scene.now_ms();
     drop(away);
     scene
-        .late()
         .judge_with(|history| {
-            let mut violations = lateness_violations(history, |_| true, UNAFFECTED_MS);
-            violations.retain(|violation| {
-                let has_media = |id: &str| {
-                    history.targets.iter().any(|target| {
-                        target.id == id && target.last().is_some_and(|last| !last.media.is_empty())
-                    })
-                };
-                !violation.target.as_deref().is_some_and(has_media)
-            });
+            let mut violations =
+                lateness_violations(history, (gone_ms, back_ms), |target, _| has_picture(target));
             for target in &history.targets {
-                let Some(last) = target.last().filter(|last| !last.media.is_empty()) else { continue };
+                let Some(last) = target.last().filter(|_| has_picture(target)) else { continue };
                 let unprepared = last.due_ms > gone_ms + PREPARED_AHEAD_MS && last.due_ms < back_ms;
                 let seen = history.visible.iter().find(|visible| visible.content == last.content);
                 if unprepared && seen.is_some_and(|visible| visible.at_ms < back_ms) {
@@ -80,4 +70,8 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
             violations
         })
         .await
+}
+
+fn has_picture(target: &Target) -> bool {
+    target.last().is_some_and(|last| !last.media.is_empty())
 }

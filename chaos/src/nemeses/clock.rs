@@ -95,6 +95,5 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
         }
     }
     scene.withdraw(&later).await?;
-    scene.allow.lateness_p99_ms = None;
     scene.judge(violations).await
 }

@@ -107,7 +107,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     }
     scene.end_of_writing().await?;
     let folder = scene.mesh.folder.join("data");
-    let layer = scene.late().judge_with(|_| found).await?;
+    let layer = scene.judge_with(|_| found).await?;
     damaged(&folder)
         .await
         .map(|damaged| Layer { violations: layer.violations.into_iter().chain(damaged).collect(), ..layer })

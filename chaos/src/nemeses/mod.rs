@@ -24,7 +24,7 @@ use crate::{Kind, Layer, Plan, Progress, Violation};
 use scene::Ground;
 
 /// Nemeses carried out side by side: most of their time they wait.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
 
 /// A fault of the world around the mesh.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +141,7 @@ async fn case(plan: &Plan, seed: u64) -> (&'static Nemesis, Layer) {
     let nemesis = of(seed);
     let began = std::time::Instant::now();
     let folder = plan.folder(seed);
+    let _ = tokio::fs::remove_dir_all(&folder).await; // of an earlier run of the same case
     let ground = Ground::new(plan.program.clone(), folder.clone(), seed);
     let mut layer = match (nemesis.run)(ground).await {
         Ok(layer) => layer,

@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 use super::scene::{Ground, Load, lateness_violations};
 use crate::Layer;
 
-/// The lateness the other network's posts may have.
-const UNAFFECTED_MS: i64 = 2_000;
-
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.embedded(&[]).await?;
     let away = if scene.coin() { "bluesky" } else { "mastodon" };
@@ -23,18 +20,17 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
         json!({"kind": "accept_then_timeout"}),
     ];
     scene.begin(Load::default()).await?;
-    scene.wait_due(0.1).await;
+    scene.wait_due(0.2).await;
+    let began_ms = scene.now_ms();
     let fault = faults.choose(&mut scene.rng).cloned().unwrap_or_default();
     scene.say(&format!("{away}: {fault}"));
     scene.sandbox.script(json!({"network": away, "operation": "any", "fault": fault, "times": 0})).await?;
     tokio::time::sleep(scene.between(Duration::from_secs(2), Duration::from_secs(4))).await;
     scene.sandbox.clear_script().await?;
-    scene.end_of_writing().await?;
+    let ended_ms = scene.now_ms();
     scene
-        .late()
         .judge_with(|history| {
-            let other = |network: &str| network != away;
-            lateness_violations(history, other, UNAFFECTED_MS)
+            lateness_violations(history, (began_ms, ended_ms), |_, account| account.network == away)
         })
         .await
 }

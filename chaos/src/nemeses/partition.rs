@@ -74,5 +74,5 @@ async fn split(mut scene: Scene, wire: &Proxy) -> anyhow::Result<Layer> {
         wire.set(Wire::Pass);
     }
     scene.end_of_writing().await?;
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }

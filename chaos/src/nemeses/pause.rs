@@ -14,14 +14,14 @@ pub(super) async fn replica(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.replicas(&backing, &["publisher"]).await?;
     let zombie = if scene.coin() { "publisher" } else { "publisher-2" };
     stand_still(&mut scene, zombie).await?;
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }
 
 /// The one process of the embedded default stands still.
 pub(super) async fn embedded(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.embedded(&[]).await?;
     stand_still(&mut scene, "up").await?;
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }
 
 async fn stand_still(scene: &mut Scene, name: &str) -> anyhow::Result<()> {
@@ -33,8 +33,8 @@ async fn stand_still(scene: &mut Scene, name: &str) -> anyhow::Result<()> {
             .script(json!({"network": network, "operation": "publish", "fault": late, "times": 0}))
             .await?;
     }
+    scene.scatter().await?;
     scene.begin(Load::default()).await?;
-    scene.scatter().await;
     let n = scene.mesh.number_of(name);
     for part in [0.15, 0.6] {
         scene.wait_due(part).await;

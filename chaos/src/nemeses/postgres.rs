@@ -25,7 +25,7 @@ pub(super) async fn kill(mut ground: Ground) -> anyhow::Result<Layer> {
         backing.postgres.resume().await?;
     }
     scene.end_of_writing().await?;
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }
 
 /// The primary dies; the standby, which has every commit that was answered, takes over.
@@ -41,7 +41,7 @@ pub(super) async fn failover(mut ground: Ground) -> anyhow::Result<Layer> {
     backing.wire.lead_to(vec![standby.addr()]);
     scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), backing.database()));
     scene.end_of_writing().await?;
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }
 
 /// The primary dies; a standby takes over that had lost touch a moment before, so it never heard of sends that were
@@ -60,5 +60,5 @@ pub(super) async fn amnesia(mut ground: Ground) -> anyhow::Result<Layer> {
     standby.promote().await?;
     backing.wire.lead_to(vec![standby.addr()]);
     scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), backing.database()));
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }

@@ -3,20 +3,22 @@
 
 use std::time::Duration;
 
-use super::scene::{Backing, Ground, Load};
+use super::scene::{Backing, Ground, Load, lateness_violations};
 use crate::Layer;
 
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut backing = Backing::start().await?;
     let mut scene = ground.six(&backing, |_| Ok(())).await?;
     scene.begin(Load::default()).await?;
-    scene.wait_due(0.1).await;
+    scene.wait_due(0.2).await;
+    let began_ms = scene.now_ms();
     backing.redis.flush().await?;
-    scene.wait_due(0.3).await;
+    scene.wait_due(0.4).await;
     backing.redis.kill().await;
-    tokio::time::sleep(scene.between(Duration::from_secs(1), Duration::from_secs(3))).await;
+    let away = scene.between(Duration::from_secs(1), Duration::from_secs(2));
+    tokio::time::sleep(away).await;
     backing.redis.resume().await?;
     backing.redis.flush().await?;
-    scene.end_of_writing().await?;
-    scene.judge(Vec::new()).await
+    let ended_ms = scene.now_ms();
+    scene.judge_with(|history| lateness_violations(history, (began_ms, ended_ms), |_, _| false)).await
 }

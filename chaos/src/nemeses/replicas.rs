@@ -15,11 +15,11 @@ const MOVED_AFTER: Duration = Duration::from_secs(5);
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let backing = Backing::start().await?;
     let mut scene = ground.replicas(&backing, &["publisher", "scheduler"]).await?;
+    scene.scatter().await?;
     scene.begin(Load { window: Duration::from_secs(9), ..Load::default() }).await?;
-    scene.scatter().await;
     let mut found = Vec::new();
     let mut owners = 0;
-    for part in [0.2, 0.3, 0.4] {
+    for part in [0.05, 0.15, 0.3] {
         scene.wait_due(part).await;
         owners = owners.max(leaseholders(&backing).await?);
     }
@@ -40,7 +40,6 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     scene.mesh.start(n)?;
     scene.end_of_writing().await?;
     scene
-        .late()
         .judge_with(|history| {
             found.extend(unmoved(history, killed_ms));
             found

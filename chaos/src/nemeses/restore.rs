@@ -42,7 +42,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     fs::rename(&copy, &data)?;
     restore(&scene, &as_of).await?;
     scene.mesh.start_all().await?;
-    scene.late().judge(Vec::new()).await
+    scene.judge(Vec::new()).await
 }
 
 /// Runs `postmesh restore` on the data folder.

@@ -62,7 +62,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
         found.push(Violation::of("rolling", "no call was answered at all"));
     }
     scene.end_of_writing().await?;
-    scene.late().judge(found).await
+    scene.judge(found).await
 }
 
 async fn register(channel: Channel) -> anyhow::Result<String> {
