@@ -14,6 +14,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
 use metrics::histogram;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body, transport::Channel};
@@ -102,7 +103,8 @@ impl Service<Request<Body>> for Transport {
                         Ok(answer)
                     }
                     Road::Remote(channel) => {
-                        channel.oneshot(request).await.map_err(|error| unreachable_service(&error))
+                        let answer = channel.oneshot(request).await;
+                        answer.map(|answer| answer.map(whole)).map_err(|error| unreachable_service(&error))
                     }
                 }
             };
@@ -186,9 +188,33 @@ fn unreachable_service(error: &tonic::transport::Error) -> Status {
     )
 }
 
+/// A body that breaks off is the road's fault, not the service's: tonic alone would call it unknown. What a service
+/// says itself stands in trailers, never in an error of the body.
+fn whole(body: Body) -> Body {
+    Body::new(body.map_err(|broken| {
+        tracing::warn!(error = &broken as &dyn std::error::Error, "a service's answer broke off");
+        plain(
+            ErrorKind::Unavailable,
+            "ANSWER_BROKE_OFF",
+            "a part of the service ended while it answered; try again in a moment",
+        )
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_may_be_asked_for_again() {
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let body = http_body_util::StreamBody::new(futures::stream::iter([Err::<
+            http_body::Frame<bytes::Bytes>,
+            _,
+        >(reset)]));
+        let broken = whole(Body::new(body)).collect().await.unwrap_err();
+        assert_eq!(broken.code(), tonic::Code::Unavailable);
+    }
 
     #[test]
     fn reads_and_writes_timeouts() {
