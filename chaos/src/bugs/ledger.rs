@@ -9,7 +9,9 @@ use postmesh_publisher::{
 use super::Run;
 use crate::{
     Violation, invariants,
-    rig::history::{Account, Allowances, Class, Event, History, Revision, Standing, Target, Visible},
+    rig::history::{
+        Account, Allowances, Attempt, Class, Event, History, Revision, Standing, Target, Visible,
+    },
 };
 
 /// Two workers of one account, as after a lease that one of them has lost without noticing: the one that armed first
@@ -27,6 +29,13 @@ pub(super) async fn two_workers(run: Run) -> anyhow::Result<Vec<Violation>> {
 fn history(case: u64, sends: &Sends) -> History {
     let account = sends.account_id.to_string();
     let last_due = sends.due.iter().map(|(_, due_at)| *due_at).max().unwrap_or_default();
+    let event = |at_ms: i64, state: &str, reports: bool| Event {
+        id: at_ms,
+        state: state.to_owned(),
+        reports,
+        at_ms,
+        ..Event::default()
+    };
     let targets = sends.due.iter().map(|(id, due_at)| {
         let id = id.to_string();
         Target {
@@ -41,11 +50,15 @@ fn history(case: u64, sends: &Sends) -> History {
             }],
             state: "published".to_owned(),
             native_id: Some(id.clone()),
-            events: vec![Event {
-                id: *due_at,
-                state: "published".to_owned(),
-                reports: true,
-                ..Event::default()
+            events: vec![
+                event(due_at - 60_000, "handed_over", false),
+                event(last_due + 10, "published", true),
+            ],
+            attempts: vec![Attempt {
+                n: 1,
+                armed_ms: last_due + 1,
+                outcome: Some("accepted".to_owned()),
+                ..Attempt::default()
             }],
             id,
             ..Target::default()
@@ -74,5 +87,22 @@ fn history(case: u64, sends: &Sends) -> History {
         standing: Standing { is_ready: true, expects_posts: true, ..Standing::default() },
         allowances: Allowances { order_after_ms: Some(0), ..Allowances::default() },
         ..History::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faults::Bug;
+
+    use super::*;
+    use crate::Plan;
+
+    #[tokio::test]
+    async fn the_order_breaks_without_the_indexes_and_only_then() {
+        let plan = Plan { seed: 1, share: 1.0, program: "p".into(), keep: "k".into(), only: None };
+        let run = |bug| Run { plan: plan.clone(), seed: 1, bug, folder: "f".into() };
+        assert_eq!(two_workers(run(None)).await.unwrap(), []);
+        let found = two_workers(run(Some(Bug::NoOpenAttemptIndex))).await.unwrap();
+        assert!(found.iter().any(|violation| violation.invariant == "I8"), "{found:?}");
     }
 }

@@ -23,7 +23,7 @@ const KEYS_FORGOTTEN_MS: u64 = 65 * 60_000;
 /// A copy of the data is made while a post waits; the post goes out; the copy comes back. The network no longer knows
 /// the key by then, so only looking first keeps the post from going out again.
 pub(super) async fn restored(run: Run) -> anyhow::Result<Vec<Violation>> {
-    let mut scene = Scene::embedded(run, "mastodon", None, &[]).await?;
+    let mut scene = Scene::embedded(run, "mastodon", &[]).await?;
     scene.post(4_000).await?;
     scene.mesh.terminate(0, STOPS_WITHIN).await?;
     let (data, copy) = (scene.mesh.folder.join("data"), scene.mesh.folder.join("copy"));
@@ -50,9 +50,15 @@ pub(super) async fn restored(run: Run) -> anyhow::Result<Vec<Violation>> {
 
 /// Tokens live so shortly that they are refreshed while posts are prepared, by whoever needs them.
 pub(super) async fn refreshed(run: Run) -> anyhow::Result<Vec<Violation>> {
-    let short = json!({"network": "bluesky", "fault": {"kind": "token_lifetime", "access_s": 60}});
-    let mut scene = Scene::embedded(run, "bluesky", Some(short), &[]).await?;
-    for _ in 0..4 {
+    let mut scene = Scene::embedded(run, "bluesky", &[]).await?;
+    for fault in [json!({"kind": "token_lifetime", "access_s": 1}), json!({"kind": "expire_tokens"})] {
+        scene.sandbox.script(json!({"network": "bluesky", "fault": fault})).await?;
+    }
+    scene.post(0).await?;
+    scene.visible(1).await?;
+    // By now the tokens of that post have ended as well.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    for _ in 0..3 {
         scene.post(0).await?;
     }
     scene.judge().await
@@ -60,7 +66,7 @@ pub(super) async fn refreshed(run: Run) -> anyhow::Result<Vec<Violation>> {
 
 /// The answer to a send is lost, and the account cannot be read until the program has died and lives again.
 pub(super) async fn forgotten(run: Run) -> anyhow::Result<Vec<Violation>> {
-    let mut scene = Scene::embedded(run, "mastodon", None, &[]).await?;
+    let mut scene = Scene::embedded(run, "mastodon", &[]).await?;
     scene.disturb("publish", json!({"kind": "accept_then_reset"}), 1).await?;
     scene.disturb("read", json!({"kind": "status", "code": 503}), 0).await?;
     let post = scene.post(0).await?;

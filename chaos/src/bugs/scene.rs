@@ -45,21 +45,13 @@ pub(super) fn seeded(run: &Run) -> Vec<(String, String)> {
 }
 
 impl Scene {
-    /// A program that runs, with an account of that network. Faults posted by `first` stand before it is connected.
-    pub(super) async fn embedded(
-        run: Run,
-        network: &str,
-        first: Option<Value>,
-        settings: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
+    /// A program that runs with these settings, and an account of that network.
+    pub(super) async fn embedded(run: Run, network: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let sandbox = Sandbox::start().await?;
         let mut env = seeded(&run);
         env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut mesh = Mesh::embedded(&run.plan.program, &run.folder, &sandbox, &env)?;
         mesh.start_all().await?;
-        if let Some(first) = first {
-            sandbox.script(first).await?;
-        }
         Self::new(run, sandbox, mesh, network).await
     }
 
@@ -163,7 +155,8 @@ impl Scene {
         )
         .await?;
         let violations = invariants::check(&history);
-        if !violations.is_empty() {
+        // A bug nobody noticed is as much of interest as a complaint.
+        if !violations.is_empty() || self.run.bug.is_some() {
             std::fs::write(self.run.folder.join("history.json"), serde_json::to_vec_pretty(&history)?)?;
             self.sandbox.keep(&self.run.folder).await?;
             self.mesh.keep_logs(&self.run.folder)?;

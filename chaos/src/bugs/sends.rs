@@ -15,7 +15,7 @@ const REPEATED_WITHIN: Duration = Duration::from_secs(7);
 pub(super) async fn withdrawn_under_way(run: Run) -> anyhow::Result<Vec<Violation>> {
     // The network is slow, and is waited for.
     let patient = [("POSTMESH_PUBLISHER__SEND_TIMEOUT_MS", "5000")];
-    let mut scene = Scene::embedded(run, "bluesky", None, &patient).await?;
+    let mut scene = Scene::embedded(run, "bluesky", &patient).await?;
     scene.disturb("publish", json!({"kind": "hold"}), 1).await?;
     let post = scene.post(0).await?;
     scene.sandbox.held(1).await?;
@@ -27,7 +27,7 @@ pub(super) async fn withdrawn_under_way(run: Run) -> anyhow::Result<Vec<Violatio
 /// A request is executed and its answer is lost; the program dies, and afterwards the network cannot be read: only the
 /// key keeps the repetition from being a second post.
 pub(super) async fn repeated_by_key(run: Run) -> anyhow::Result<Vec<Violation>> {
-    let mut scene = Scene::embedded(run, "mastodon", None, &[]).await?;
+    let mut scene = Scene::embedded(run, "mastodon", &[]).await?;
     scene.disturb("publish", json!({"kind": "accept_then_timeout"}), 1).await?;
     scene.disturb("read", json!({"kind": "status", "code": 503}), 0).await?;
     scene.post(0).await?;
@@ -41,7 +41,7 @@ pub(super) async fn repeated_by_key(run: Run) -> anyhow::Result<Vec<Violation>> 
 
 /// A request is executed and answered with 500; the same text a second time would be refused for good.
 pub(super) async fn stored_and_500(run: Run) -> anyhow::Result<Vec<Violation>> {
-    let mut scene = Scene::embedded(run, "mastodon", None, &[]).await?;
+    let mut scene = Scene::embedded(run, "mastodon", &[]).await?;
     scene.disturb("publish", json!({"kind": "accept_then_500"}), 1).await?;
     let refusal = json!({"error": "Validation failed: Text can't be blank"});
     scene.disturb("publish", json!({"kind": "status", "code": 422, "body": refusal}), 1).await?;
@@ -51,7 +51,7 @@ pub(super) async fn stored_and_500(run: Run) -> anyhow::Result<Vec<Violation>> {
 
 /// The network answers 429 once.
 pub(super) async fn throttled(run: Run) -> anyhow::Result<Vec<Violation>> {
-    let mut scene = Scene::embedded(run, "mastodon", None, &[]).await?;
+    let mut scene = Scene::embedded(run, "mastodon", &[]).await?;
     scene.disturb("publish", json!({"kind": "throttle", "retry_after_s": 1}), 1).await?;
     scene.post(0).await?;
     scene.judge().await
@@ -62,7 +62,7 @@ pub(super) async fn throttled(run: Run) -> anyhow::Result<Vec<Violation>> {
 /// true.
 pub(super) async fn late_truth(run: Run) -> anyhow::Result<Vec<Violation>> {
     let patient = [("POSTMESH_PUBLISHER__SEND_TIMEOUT_MS", "5000")];
-    let mut scene = Scene::embedded(run, "mastodon", None, &patient).await?;
+    let mut scene = Scene::embedded(run, "mastodon", &patient).await?;
     scene.disturb("publish", json!({"kind": "accept_then_hold"}), 1).await?;
     scene.post(0).await?;
     scene.sandbox.held(1).await?;

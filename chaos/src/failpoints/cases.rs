@@ -26,8 +26,9 @@ use crate::{
     rig::{
         Client, Mesh, Sandbox,
         drain::drain,
-        history::{Account, Allowances},
+        history::{Account, Allowances, Target},
         remains,
+        sandbox::Line,
         workload::{Crowd, Member},
     },
 };
@@ -174,8 +175,29 @@ impl<'a> Stage<'a> {
             }
             self.crashes += 1;
             bar.advance(1);
+            if tour::act(point).needs_calm() {
+                self.calm().await?;
+            }
         }
         Ok(found)
+    }
+
+    /// A life in which nothing fails, until everything users began is through, ended in good order.
+    async fn calm(&mut self) -> anyhow::Result<()> {
+        self.mesh.start(0)?;
+        while let Some(ended) = self.under_way.next().await {
+            ended.context("a user gave up")?;
+        }
+        let written = self.crowd.client.targets();
+        let is_through = |ledger: &[Line]| {
+            let due = written.iter().filter(|target| target.cancelled_ms.is_none());
+            due.filter_map(Target::last).all(|last| ledger.iter().any(|line| line.text == last.content))
+        };
+        let until = Instant::now() + PASSED_WITHIN;
+        while Instant::now() < until && !is_through(&self.sandbox.ledger().await?) {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        self.mesh.terminate(0, PASSED_WITHIN).await
     }
 
     /// One life with all points armed.

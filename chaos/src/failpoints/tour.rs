@@ -40,6 +40,14 @@ pub(super) enum Act {
     Restore,
 }
 
+impl Act {
+    /// Whether a second death on this way would lose more than the promise covers: a network may take a session back
+    /// when a refresh token is presented a third time.
+    pub(super) fn needs_calm(self) -> bool {
+        self == Self::Expired
+    }
+}
+
 /// What passes the point.
 pub(super) fn act(point: &str) -> Act {
     match point.split('.').next().unwrap_or_default() {
@@ -62,6 +70,7 @@ pub(super) fn unreachable(network: &Network, point: &str) -> Option<&'static str
             Some("it leaves no post in processing")
         }
         ("mastodon", _) if is_about_tokens => Some("its tokens do not end"),
+        (_, "lease.renew.before" | "lease.renew.after") => Some("with SQLite a lease lasts as long as its process"),
         (_, "restore.stamp.before" | "restore.stamp.after") => Some("no process that publishes restores"),
         _ => None,
     }
@@ -132,7 +141,7 @@ mod tests {
     fn every_network_passes_most_points_and_every_kind_of_act_is_needed() {
         for network in NETWORKS {
             let points = points(network);
-            assert!(points.len() >= 36, "{}: {}", network.name, points.len());
+            assert!(points.len() >= 34, "{}: {}", network.name, points.len());
             for needed in [Act::Text, Act::Picture, Act::Edit, Act::Withdrawal, Act::LostAnswer] {
                 assert!(points.iter().any(|point| act(point) == needed), "{needed:?}");
             }
