@@ -115,8 +115,7 @@ pub async fn six(plan: &Plan, case: u64, kills: u64, out: &Progress) -> anyhow::
     let servers = Servers::find().await?;
     let backends = servers.fresh().await?;
     let bar = out.begin("kill -9, six processes", kills);
-    let mut mesh =
-        Mesh::six(&plan.program, &folder.path().join("six"), &sandbox, &backends, &[]).await?;
+    let mut mesh = Mesh::six(&plan.program, &folder.path().join("six"), &sandbox, &backends, &[]).await?;
     let (left, mut killed) = (AtomicU64::new(kills), Vec::new());
     let outcome = life(&sandbox, &mut mesh, "s", case, Form::Six, &left, &mut killed, &bar).await;
     let mut layer = remains::judged(plan, Kind::Kills.name(), case, &sandbox, &mesh, outcome).await;

@@ -43,14 +43,12 @@ impl Progress {
         if self.plain {
             line(&format!("{what}: begun"));
         }
-        Bar { bar, plain: self.plain, said: Arc::new(Mutex::new(Instant::now())) }
+        Bar { shown: bar, plain: self.plain, said: Arc::new(Mutex::new(Instant::now())) }
     }
 
     /// Says one thing that stays readable.
     pub fn say(&self, words: &str) {
-        if self.plain {
-            line(words);
-        } else if self.bars.println(words).is_err() {
+        if self.plain || self.bars.println(words).is_err() {
             line(words);
         }
     }
@@ -59,7 +57,7 @@ impl Progress {
 /// One thing under way. Clones advance the same one.
 #[derive(Debug, Clone)]
 pub struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     plain: bool,
     said: Arc<Mutex<Instant>>,
 }
@@ -67,7 +65,7 @@ pub struct Bar {
 impl Bar {
     /// So many more steps are done.
     pub fn advance(&self, steps: u64) {
-        self.bar.inc(steps);
+        self.shown.inc(steps);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if self.plain && said.elapsed() >= SAID_EVERY {
             *said = Instant::now();
@@ -77,20 +75,20 @@ impl Bar {
 
     /// What is happening now.
     pub fn note(&self, words: impl Into<String>) {
-        self.bar.set_message(words.into());
+        self.shown.set_message(words.into());
     }
 
     /// Done; says how long it took.
     pub fn end(&self) {
         if self.plain {
-            line(&format!("{}: done after {:.1} s", self.standing(), self.bar.elapsed().as_secs_f64()));
+            line(&format!("{}: done after {:.1} s", self.standing(), self.shown.elapsed().as_secs_f64()));
         }
-        self.bar.finish();
+        self.shown.finish();
     }
 
     fn standing(&self) -> String {
-        let of = self.bar.length().unwrap_or_default();
-        format!("{}: {}/{of} {}", self.bar.prefix(), self.bar.position(), self.bar.message())
+        let of = self.shown.length().unwrap_or_default();
+        format!("{}: {}/{of} {}", self.shown.prefix(), self.shown.position(), self.shown.message())
     }
 }
 

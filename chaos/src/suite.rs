@@ -72,7 +72,9 @@ pub async fn run(options: &Options, out: &Progress) -> anyhow::Result<Report> {
         let total = report.total();
         let (kills, ambiguous) = (total.counts.kills, total.ambiguous);
         let violations = total.violations.len();
-        out.say(&format!("round {round}: {kills} kills, {ambiguous} in doubt, {violations} violations so far"));
+        out.say(&format!(
+            "round {round}: {kills} kills, {ambiguous} in doubt, {violations} violations so far"
+        ));
         if began.elapsed() >= Duration::from_secs_f64(hours * 3600.0) {
             break;
         }
@@ -136,7 +138,9 @@ async fn layers(plan: &Plan, wanted: &[Kind], out: &Progress) -> anyhow::Result<
 fn ended(kind: Kind, outcome: anyhow::Result<Layer>) -> Layer {
     outcome.unwrap_or_else(|error| {
         let mut layer = Layer::named(kind.name());
-        layer.violations.push(Violation::of("run", format!("{} was not carried out: {error:#}", kind.name())));
+        layer
+            .violations
+            .push(Violation::of("run", format!("{} was not carried out: {error:#}", kind.name())));
         layer
     })
 }

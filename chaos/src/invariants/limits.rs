@@ -30,9 +30,8 @@ pub(super) fn limits_are_kept(case: &Case<'_>, found: &mut Findings) {
                 found.add(format!("{handle} on {network} was told to wait {wait} ms and waited {waited} ms"));
             }
         }
-        let is_this = |account: &&crate::rig::history::Account| {
-            account.network == network && account.handle == handle
-        };
+        let is_this =
+            |account: &&crate::rig::history::Account| account.network == network && account.handle == handle;
         let permits = case.history.accounts.iter().find(is_this).and_then(|account| account.permits);
         let Some(permits) = permits else { continue };
         let most = (permits.posts * 2).saturating_sub(1);
@@ -40,7 +39,9 @@ pub(super) fn limits_are_kept(case: &Case<'_>, found: &mut Findings) {
             let within = sends[n..].iter().take_while(|r| r.at_ms - first.at_ms < permits.window_ms).count();
             if within > most {
                 let (posts, window) = (permits.posts, permits.window_ms);
-                found.add(format!("{handle} on {network} sent {within} within {window} ms; its permits are {posts}"));
+                found.add(format!(
+                    "{handle} on {network} sent {within} within {window} ms; its permits are {posts}"
+                ));
                 break;
             }
         }

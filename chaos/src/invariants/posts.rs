@@ -41,7 +41,10 @@ pub(super) fn every_post_was_asked_for_as_it_is(case: &Case<'_>, found: &mut Fin
                 found.of(target, format!("{} shows a text that was replaced before", post.native_id));
             } else if post.media != last.media {
                 let (shown, asked) = (post.media.len(), last.media.len());
-                found.of(target, format!("{} shows {shown} other pictures than the {asked} asked for", post.native_id));
+                found.of(
+                    target,
+                    format!("{} shows {shown} other pictures than the {asked} asked for", post.native_id),
+                );
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{check, judge};
 use crate::rig::history::{
-    Account, Allowances, Attempt, Class, Event, History, Permits, Request, Revision, Standing, Target, Visible,
+    Account, Allowances, Attempt, Class, Event, History, Permits, Request, Revision, Standing, Target,
+    Visible,
 };
 
 const DUE: i64 = 10_000;
@@ -211,7 +212,8 @@ fn i10_a_refresh_token_presented_again() {
     assert_eq!(broken(times(3, 1)), ["I10"]);
     let crashed_at = |moments: Vec<i64>| {
         move |history: &mut History| {
-            history.requests = moments.iter().map(|crash| refresh(crash - 50)).chain([refresh(3_000)]).collect();
+            history.requests =
+                moments.iter().map(|crash| refresh(crash - 50)).chain([refresh(3_000)]).collect();
             history.standing.crashes = 9;
             history.standing.crashed_ms = moments;
         }

@@ -54,7 +54,10 @@ pub(super) fn accounts_keep_the_order(case: &Case<'_>, found: &mut Findings) {
                     continue;
                 }
                 if earlier.thread == later.thread && earlier.position < later.position {
-                    found.of(later, format!("part {} of a thread came before part {}", later.position, earlier.position));
+                    found.of(
+                        later,
+                        format!("part {} of a thread came before part {}", later.position, earlier.position),
+                    );
                 } else if place(earlier) < place(later) && keeps_its_place(case, earlier, later) {
                     let by = place(later).0 - place(earlier).0;
                     found.of(earlier, format!("overtaken by {}, which was due {by} ms later", later.id));

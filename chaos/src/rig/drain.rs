@@ -24,7 +24,7 @@ use super::{
 };
 
 /// After the last fault every target has this long to come to its end.
-pub const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+pub const DRAINED_WITHIN: Duration = Duration::from_mins(1);
 
 /// Waits for the end of everything and tells what happened. `accounts` of other meshes in the same sandbox are left
 /// out. `crashes` is how many processes were killed.

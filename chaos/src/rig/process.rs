@@ -91,7 +91,9 @@ impl Process {
 
     /// Sends a signal; nothing happens when it has ended.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) else { return Ok(()) };
+        let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) else {
+            return Ok(());
+        };
         Ok(kill_process(pid, signal)?)
     }
 
