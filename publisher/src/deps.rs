@@ -12,11 +12,13 @@ use uuid::Uuid;
 
 use crate::{
     actors::epoch::LogPosition,
+    budgets::Budgets,
     config::Config,
     domain::{
         key::{self, Keys},
         policy::Policy,
     },
+    holds::Holds,
     media::MediaSource,
     networks::{self, Networks, connect::Connectors},
     store::Store,
@@ -54,6 +56,10 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) clock_guard: Arc<ClockGuard>,
     pub(crate) log_position: LogPosition,
+    /// Calls that networks want fewer of.
+    pub(crate) holds: Holds,
+    /// What our applications may still send.
+    pub(crate) budgets: Budgets,
     /// This life of this process, as leases name it.
     pub(crate) owner: Uuid,
     /// Counts commits that wrote events; tailers wake by it.
@@ -83,6 +89,8 @@ impl Parts {
             lifecycle: deps.lifecycle,
             clock_guard: Arc::new(ClockGuard::default()),
             log_position: LogPosition::default(),
+            holds: Holds::default(),
+            budgets: Budgets::default(),
             owner,
             events: watch::Sender::new(0),
             config,

@@ -11,6 +11,7 @@
 //! (who does what and when), `rpc`.
 
 mod actors;
+mod budgets;
 pub mod config;
 pub mod connecting;
 pub mod core;
@@ -18,6 +19,7 @@ pub mod deps;
 pub mod domain;
 pub mod drills;
 pub mod error;
+mod holds;
 pub mod media;
 mod metrics;
 pub mod networks;

@@ -27,6 +27,7 @@ use crate::{
     deps::Parts,
     domain::{outcome::Found, state::State as Stage},
     error::Error,
+    holds::Calls,
     networks::{HandleMap, Session},
     store::{Change, Stored},
 };
@@ -36,6 +37,9 @@ mod work;
 
 /// Whom to answer with tokens.
 type Answer = oneshot::Sender<Result<Arc<Session>, Error>>;
+
+/// While others wait for room, an account whose next moment is further away than this leaves, milliseconds.
+const REST: i64 = 1_000;
 
 /// Pause before the account is taken up again after a failure, milliseconds.
 const AGAIN: i64 = 1_000;
@@ -58,6 +62,8 @@ pub(super) enum Msg {
     Changed,
     /// Answer with tokens that will do.
     Session { stale: Option<i64>, reply: Answer },
+    /// Others wait for room: leave as soon as there is nothing to do for a while.
+    Yield,
     /// Begin nothing new; end when nothing is under way.
     Drain,
     /// A moment has come.
@@ -108,6 +114,8 @@ pub(super) struct State {
     is_working: bool,
     is_refreshing: bool,
     is_draining: bool,
+    /// Others wait for room.
+    yields: bool,
     wants_refresh: bool,
     preparing: usize,
     /// The database may hold more of the line than memory does.
@@ -151,6 +159,7 @@ impl Actor for Account {
             is_working: false,
             is_refreshing: false,
             is_draining: false,
+            yields: false,
             wants_refresh: false,
             preparing: 0,
             may_have_more: true,
@@ -175,6 +184,7 @@ impl Actor for Account {
             Msg::Wake => state.wake(),
             Msg::Changed => state.changed(),
             Msg::Session { stale, reply } => state.ask_session(stale, reply),
+            Msg::Yield => state.asked_to_yield(),
             Msg::Drain => state.is_draining = true,
             Msg::Timer => state.timer = None,
             Msg::Taken(taken) => state.taken(&myself, taken),
@@ -207,6 +217,11 @@ impl State {
         self.may_have_more = true;
     }
 
+    fn asked_to_yield(&mut self) {
+        self.heard += 1;
+        self.yields = true;
+    }
+
     /// Begins whatever can begin. Called after every message.
     fn advance(&mut self, myself: &ActorRef<Msg>) {
         self.is_draining |= self.parts.lifecycle.is_stopping();
@@ -221,6 +236,9 @@ impl State {
         }
         if now < self.again_at {
             self.store(myself);
+            if self.yields && self.has_nothing_under_way() {
+                self.leave(myself);
+            }
             self.sleep_until(myself, Some(self.again_at));
             return;
         }
@@ -251,8 +269,9 @@ impl State {
         let next = if now >= self.paused_until && is_up_to_date { todo.send } else { None };
         self.work(myself, next);
         let mut wake_at = todo.wake_at;
-        if now < self.paused_until {
-            wake_at = Some(wake_at.map_or(self.paused_until, |at| at.min(self.paused_until)));
+        let held = self.parts.holds.until(self.account_id, Calls::Uploads, now);
+        for at in held.into_iter().chain((now < self.paused_until).then_some(self.paused_until)) {
+            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
         }
         self.rest(myself, wake_at);
     }
@@ -333,12 +352,13 @@ impl State {
 
     /// Sleeps until the next moment, or tells the supervisor that there is nothing to do.
     fn rest(&mut self, myself: &ActorRef<Msg>, wake_at: Option<i64>) {
-        let is_idle = self.line.len() == 0
-            && !(self.may_have_more || self.is_behind)
-            && !(self.is_loading || self.is_working || self.is_refreshing)
-            && self.pending.is_empty()
-            && self.waiting.is_empty()
-            && self.preparing == 0;
+        // What memory does not hold, or forgets, the database knows.
+        let is_free =
+            self.has_nothing_under_way() && !self.is_behind && (!self.may_have_more || self.line.len() > 0);
+        let is_idle = is_free && self.line.len() == 0;
+        if is_free && self.yields && (is_idle || wake_at.is_none_or(|at| at > self.now() + REST)) {
+            self.leave(myself);
+        }
         if !is_idle {
             self.sleep_until(myself, wake_at);
             return;
@@ -346,6 +366,21 @@ impl State {
         let idle =
             accounts::Msg::Idle { account_id: self.account_id, heard: self.heard, actor: myself.get_id() };
         self.supervisor.send_after(std::time::Duration::from_millis(self.parts.config.idle_ms), move || idle);
+    }
+
+    fn has_nothing_under_way(&self) -> bool {
+        !(self.is_taking || self.is_loading || self.is_working || self.is_refreshing)
+            && self.pending.is_empty()
+            && self.waiting.is_empty()
+            && self.preparing == 0
+            && self.line.is_idle()
+    }
+
+    /// Tells the supervisor that this actor can end now; the sweeper brings it back when its next moment comes.
+    fn leave(&self, myself: &ActorRef<Msg>) {
+        let idle =
+            accounts::Msg::Idle { account_id: self.account_id, heard: self.heard, actor: myself.get_id() };
+        let _ = self.supervisor.cast(idle);
     }
 
     /// Sets the one timer.

@@ -1,18 +1,19 @@
 //! Starts an actor for each account with work, passes messages on, ends the idle ones, and brings back those that
-//! failed. At most so many at once; further accounts wait for their turn.
+//! failed. At most so many at once; further accounts wait for their turn, and those that only wait for a later moment
+//! are asked to make room.
 //!
 //! **Invariant:** an account's actor ends only after it has heard everything that was passed to it.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::account::{self, Account};
+use super::{
+    account::{self, Account},
+    turns::Turns,
+};
 use crate::{deps::Parts, error::Error, metrics, networks::Session};
 
 /// The supervisor of all accounts.
@@ -20,8 +21,8 @@ pub(super) struct AccountSupervisor;
 
 /// Messages.
 pub(super) enum Msg {
-    /// These accounts may have something to do.
-    Wake(Vec<Uuid>),
+    /// These accounts, with their workspaces, may have something to do.
+    Wake(Vec<(Uuid, Uuid)>),
     /// An account changed.
     Changed(Uuid),
     /// Somebody needs an account's tokens.
@@ -35,6 +36,8 @@ pub(super) enum Msg {
 struct Child {
     actor: ActorRef<account::Msg>,
     told: u64,
+    /// It was asked to leave as soon as it can.
+    is_asked: bool,
 }
 
 /// What it holds.
@@ -42,8 +45,7 @@ pub(super) struct State {
     parts: Arc<Parts>,
     children: HashMap<Uuid, Child>,
     by_actor: HashMap<ActorId, Uuid>,
-    waiting: VecDeque<Uuid>,
-    queued: HashSet<Uuid>,
+    waiting: Turns,
     drained: Option<oneshot::Sender<()>>,
 }
 
@@ -57,8 +59,7 @@ impl Actor for AccountSupervisor {
             parts,
             children: HashMap::new(),
             by_actor: HashMap::new(),
-            waiting: VecDeque::new(),
-            queued: HashSet::new(),
+            waiting: Turns::default(),
             drained: None,
         })
     }
@@ -71,13 +72,14 @@ impl Actor for AccountSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::Wake(accounts) => {
-                for account_id in accounts {
+                for (workspace_id, account_id) in accounts {
                     if state.children.contains_key(&account_id) || state.has_room() {
                         state.tell(&myself, account_id, account::Msg::Wake).await;
-                    } else if state.queued.insert(account_id) {
-                        state.waiting.push_back(account_id);
+                    } else {
+                        state.waiting.push(workspace_id, account_id);
                     }
                 }
+                state.ask_for_room();
             }
             Msg::Changed(account_id) => state.tell(&myself, account_id, account::Msg::Changed).await,
             Msg::Session { account_id, stale, reply } => {
@@ -120,7 +122,8 @@ impl Actor for AccountSupervisor {
                 if let Some(account_id) = state.by_actor.remove(&cell.get_id()) {
                     tracing::error!(account.id = %account_id, error = %error, "an account's actor failed; it starts again");
                     state.children.remove(&account_id);
-                    myself.send_after(super::pause(3), move || Msg::Wake(vec![account_id]));
+                    // It waits for nobody's turn but its own.
+                    myself.send_after(super::pause(3), move || Msg::Wake(vec![(account_id, account_id)]));
                 }
             }
             _ => {}
@@ -146,7 +149,7 @@ impl State {
             match Actor::spawn_linked(None, Account, arguments, myself.get_cell()).await {
                 Ok((actor, _)) => {
                     self.by_actor.insert(actor.get_id(), account_id);
-                    self.children.insert(account_id, Child { actor, told: 0 });
+                    self.children.insert(account_id, Child { actor, told: 0, is_asked: false });
                     self.count();
                 }
                 Err(error) => {
@@ -183,11 +186,23 @@ impl State {
 
     async fn start_waiting(&mut self, myself: &ActorRef<Msg>) {
         while self.has_room() {
-            let Some(account_id) = self.waiting.pop_front() else { break };
-            self.queued.remove(&account_id);
+            let Some(account_id) = self.waiting.pop() else { break };
             self.tell(myself, account_id, account::Msg::Wake).await;
         }
+        self.ask_for_room();
         self.count();
+    }
+
+    /// Somebody waits: asks those who are here, but have nothing to do for a while, to leave.
+    fn ask_for_room(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for child in self.children.values_mut().filter(|child| !child.is_asked) {
+            child.is_asked = true;
+            child.told += 1;
+            let _ = child.actor.cast(account::Msg::Yield);
+        }
     }
 
     fn count(&self) {

@@ -72,6 +72,11 @@ impl Line {
         self.items.remove(&self.places.remove(&id)?)
     }
 
+    /// Whether nothing is under way for any delivery.
+    pub fn is_idle(&self) -> bool {
+        self.items.values().all(|item| item.busy == Busy::No)
+    }
+
     /// Forgets everything that nothing is under way for; for when the account changed hands or tokens.
     pub fn forget_idle(&mut self) {
         self.items.retain(|_, item| item.busy != Busy::No);

@@ -5,7 +5,8 @@
 //!   (respawns)          │       ▲ wake             │ tasks    order, one at a time, keeps the account's tokens
 //!                       ├─ Sweeper ── due accounts ┘          every few seconds and when told
 //!                       ├─ Reconciler                         what waits outside of any line: processing, parked, asked
-//!                       └─ TokenKeeper                        refreshes tokens before they end, through the accounts
+//!                       ├─ TokenKeeper                        refreshes tokens before they end, through the accounts
+//!                       └─ Pruner                             deletes what nobody needs any more
 //! ```
 //! Actors are a cache of the database. A handler decides and returns; the network and the database are awaited in
 //! tasks of the lifecycle, whose results come back as messages. A lost message costs at most one sweep.
@@ -25,12 +26,14 @@ pub(crate) mod epoch;
 pub(crate) mod line;
 mod periodic;
 mod prepare;
+mod pruner;
 mod publisher;
 mod reconciler;
 mod send;
 mod session;
 mod sweeper;
 mod token_keeper;
+mod turns;
 
 pub(crate) use publisher::start;
 
@@ -60,9 +63,14 @@ impl Accounts {
         }
     }
 
-    /// These accounts have something to do now. A hint: the truth is in the database.
-    pub(crate) fn wake(&self, accounts: impl IntoIterator<Item = Uuid>) {
-        let mut accounts: Vec<Uuid> = accounts.into_iter().collect();
+    /// These accounts of a workspace have something to do now. A hint: the truth is in the database.
+    pub(crate) fn wake(&self, workspace_id: Uuid, accounts: impl IntoIterator<Item = Uuid>) {
+        self.wake_all(accounts.into_iter().map(|account_id| (workspace_id, account_id)));
+    }
+
+    /// These accounts, with their workspaces, have something to do now.
+    pub(crate) fn wake_all(&self, accounts: impl IntoIterator<Item = (Uuid, Uuid)>) {
+        let mut accounts: Vec<(Uuid, Uuid)> = accounts.into_iter().collect();
         accounts.dedup();
         if !accounts.is_empty() {
             self.tell(accounts::Msg::Wake(accounts));

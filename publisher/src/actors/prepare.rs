@@ -1,7 +1,7 @@
 //! Reversible steps of a batch: uploads, lookups, building the request. Whatever is ready together is marked in one
 //! transaction. Stopped at any point, nothing is visible; stored handles are not made again.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -11,8 +11,12 @@ use uuid::Uuid;
 
 use crate::{
     deps::Parts,
-    domain::{delivery::Work, outcome::Fault},
+    domain::{
+        delivery::Work,
+        outcome::{Fault, RATE_LIMITED},
+    },
     error::Error,
+    holds::Calls,
     networks::{HandleMap, Handles, Network, Ready, Session},
     store::Store,
 };
@@ -81,8 +85,35 @@ pub(super) async fn batch(
 async fn one(parts: &Parts, session: &Session, task: Task) -> (Preparation, bool) {
     let Task { id, network, work, handles, begins } = task;
     let mut stored = Stored { store: &parts.store, work: &work, handles };
-    let result = network.prepare(session, &work, &parts.media, &mut stored).await;
+    let result =
+        paced(parts, session, &work, network.prepare(session, &work, &parts.media, &mut stored)).await;
     (Preparation { id, handles: stored.handles, result: Some(result) }, begins)
+}
+
+/// Uploads of an account wait together when the network wants fewer of them.
+async fn paced(
+    parts: &Parts,
+    session: &Session,
+    work: &Work,
+    preparing: impl Future<Output = Result<Ready, Fault>>,
+) -> Result<Ready, Fault> {
+    if work.content.media.is_empty() {
+        return preparing.await;
+    }
+    let now = parts.clock.now_ms();
+    if let Some(until) = parts.holds.until(session.account_id, Calls::Uploads, now) {
+        return Err(Fault::Transient {
+            code: RATE_LIMITED.into(),
+            message: "The network asks to wait.".into(),
+            retry_after: Some(Duration::from_millis((until - now).unsigned_abs())),
+        });
+    }
+    let result = preparing.await;
+    if let Some(wait) = result.as_ref().err().and_then(Fault::throttled) {
+        let (most, now) = (parts.policy.hint_most, parts.clock.now_ms());
+        parts.holds.hold(session.account_id, Calls::Uploads, wait, most, now);
+    }
+    result
 }
 
 /// Marks what is ready as prepared; what is no longer wanted loses its result.

@@ -9,12 +9,15 @@ use tokio::sync::oneshot;
 use super::{
     Accounts, accounts,
     periodic::{self, Periodic, Work},
-    reconciler, sweeper, token_keeper,
+    pruner, reconciler, sweeper, token_keeper,
 };
 use crate::{deps::Parts, error::Error};
 
 /// How often tokens that are about to end are looked for.
 const KEEP_TOKENS_EVERY: Duration = Duration::from_secs(30);
+
+/// How often what nobody needs any more is deleted.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
 /// The root supervisor.
 struct PublisherSupervisor;
@@ -27,9 +30,11 @@ enum Role {
     Leases,
     Reconciler,
     TokenKeeper,
+    Pruner,
 }
 
-const ROLES: [Role; 5] = [Role::Accounts, Role::Sweeper, Role::Leases, Role::Reconciler, Role::TokenKeeper];
+const ROLES: [Role; 6] =
+    [Role::Accounts, Role::Sweeper, Role::Leases, Role::Reconciler, Role::TokenKeeper, Role::Pruner];
 
 enum Msg {
     Start(Role),
@@ -154,6 +159,11 @@ impl State {
                 let work: Work =
                     Arc::new(move || token_keeper::keep(parts.clone(), accounts.clone()).boxed());
                 self.periodic(cell, KEEP_TOKENS_EVERY, work).await?
+            }
+            Role::Pruner => {
+                let parts = self.parts.clone();
+                let work: Work = Arc::new(move || pruner::prune(parts.clone()).boxed());
+                self.periodic(cell, PRUNE_EVERY, work).await?
             }
         };
         self.roles.insert(id, role);

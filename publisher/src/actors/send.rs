@@ -22,7 +22,7 @@ use crate::{
     },
     error::Error,
     metrics,
-    networks::{Network, Ready, Session},
+    networks::{Network, Ready, Session, limits::Permits},
     store::{ArmRequest, Arming, Change},
 };
 
@@ -77,6 +77,18 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
     if faults::bug(faults::Bug::SendBeforeArm) {
         return send_before_arm(&parts, job.changes, candidate).await;
     }
+    let app = AppPermit::of(&parts, &candidate);
+    match app.take(&parts).await {
+        Ok(None) => {}
+        refused => {
+            let account_id = candidate.request.account_id;
+            let refusal = out_of_app_permits(&parts, account_id, refused).await;
+            let moved = store_until_stored(&parts, job.changes).await;
+            finish(&parts, reports);
+            let stored = ids.into_iter().zip(moved).collect();
+            return Done { stored, sent: Some((id, Sent::Refused(refusal))) };
+        }
+    }
     let armed = parts.store.apply_and_arm(job.changes.clone(), candidate.request).await;
     let (moved, arming) = match armed {
         Ok(answer) => answer,
@@ -94,6 +106,9 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
     };
     finish(&parts, reports);
     let stored = ids.into_iter().zip(moved).collect();
+    if !matches!(arming, Arming::Armed { .. }) {
+        app.give_back(&parts).await;
+    }
     let refusal = match arming {
         Arming::Armed { armed, armed_at } => {
             let n = armed.n();
@@ -153,6 +168,57 @@ async fn send_before_arm(parts: &Parts, changes: Vec<Change>, candidate: Candida
     };
     finish(parts, true);
     Done { stored: ids.into_iter().zip(moved).collect(), sent: Some((id, sent)) }
+}
+
+/// The application's share of a send, where our application as a whole is limited.
+struct AppPermit {
+    network: &'static str,
+    server: String,
+    permits: Vec<Permits>,
+}
+
+impl AppPermit {
+    fn of(parts: &Parts, candidate: &Candidate) -> Self {
+        let network = candidate.network.facts().id;
+        let permits = parts.config.app_permits.get(network).cloned().unwrap_or_default();
+        Self { network, server: candidate.session.server.clone(), permits }
+    }
+
+    /// `Some(wait)` when none is left.
+    async fn take(&self, parts: &Parts) -> Result<Option<i64>, Error> {
+        if self.permits.is_empty() {
+            return Ok(None);
+        }
+        parts.budgets.take(&parts.store, self.network, &self.server, &self.permits).await
+    }
+
+    async fn give_back(&self, parts: &Parts) {
+        if !self.permits.is_empty() {
+            parts.budgets.give_back(self.network, &self.server, &self.permits).await;
+        }
+    }
+}
+
+async fn out_of_app_permits(parts: &Parts, account_id: Uuid, refused: Result<Option<i64>, Error>) -> Refusal {
+    let failed = |error: &Error| {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the application's permits could not be taken or waited for"
+        );
+    };
+    match refused {
+        Ok(wait) => {
+            let wait = wait.unwrap_or_default().max(1);
+            if let Err(error) = parts.store.postpone(account_id, wait).await {
+                failed(&error);
+            }
+            Refusal::OutOfPermits { until: parts.clock.now_ms() + wait }
+        }
+        Err(error) => {
+            failed(&error);
+            Refusal::Later
+        }
+    }
 }
 
 fn finish(parts: &Parts, reports: bool) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Accounts, epoch};
 use crate::{deps::Parts, error::Error, metrics};
 
-/// Accounts woken by one sweep, the most urgent first.
+/// Accounts woken by one sweep, one workspace after the other.
 const LIMIT: i64 = 10_000;
 /// A delivery this long past its deadline is stuck, milliseconds.
 const STUCK_AFTER: i64 = 60_000;
@@ -22,7 +22,7 @@ async fn try_sweep(parts: &Parts, accounts: &Accounts) -> Result<(), Error> {
     parts.clock_guard.agrees(database_now);
     epoch::guard(parts).await?;
     let soon = database_now + i64::try_from(parts.config.sweep_ms).unwrap_or(0);
-    accounts.wake(parts.store.accounts_with_work(soon, LIMIT).await?);
+    accounts.wake_all(parts.store.accounts_with_work(soon, LIMIT, parts.owner).await?);
     let stuck = parts.store.stuck(STUCK_AFTER).await?;
     ::metrics::gauge!(metrics::STUCK).set(stuck as f64);
     if stuck > 0 {

@@ -68,7 +68,7 @@ impl Deliveries {
             change.confirmed = true;
             if self.parts.store.apply(vec![change]).await? == [true] {
                 self.parts.ring_events();
-                self.accounts.wake([stored.account_id]);
+                self.accounts.wake(stored.workspace_id, [stored.account_id]);
                 return Ok(proto::ConfirmResponse { state: convert::state(wanted).into() });
             }
         }

@@ -24,6 +24,7 @@ use crate::{
     deps::Parts,
     domain::{delivery::Work, outcome::Fault, step::Problem},
     error::Error,
+    holds::Calls,
     networks::{PostMetrics, Session},
     store::{
         Delivering, Place, Taken,
@@ -91,9 +92,10 @@ impl Deliveries {
                 Err(problem) => verdicts.push(Some(Taken::Refused(problem))),
             }
         }
-        let wanted: Vec<Uuid> = batch.iter().map(|delivery| delivery.account_id).collect();
+        let wanted: Vec<(Uuid, Uuid)> =
+            batch.iter().map(|delivery| (delivery.workspace_id, delivery.account_id)).collect();
         let mut taken = self.parts.store.deliver(batch, &self.parts.policy).await?.into_iter();
-        self.accounts.wake(wanted);
+        self.accounts.wake_all(wanted);
         let results = ids.into_iter().zip(verdicts).map(|(target_id, verdict)| {
             let verdict = verdict.or_else(|| taken.next()).expect("one verdict per delivery");
             let (outcome, problem) = match verdict {
@@ -152,7 +154,7 @@ impl Deliveries {
         violations.into_result().map_err(Error::Invalid)?;
         let answers = self.parts.store.recall(workspace_id, items.clone()).await?;
         self.parts.ring_events();
-        self.accounts.wake(answers.iter().filter_map(|answer| answer.account_id));
+        self.accounts.wake(workspace_id, answers.iter().filter_map(|answer| answer.account_id));
         let results = items.into_iter().zip(answers).map(|((target_id, _), answer)| {
             let outcome =
                 if answer.holds { proto::RecallOutcome::Recalled } else { proto::RecallOutcome::TooLate };
@@ -212,6 +214,13 @@ impl Deliveries {
         if self.parts.store.account(workspace_id, account_id).await?.is_none() {
             return Err(Error::AccountNotFound(account_id));
         }
+        let now = self.parts.clock.now_ms();
+        if let Some(until) = self.parts.holds.until(account_id, Calls::Reads, now) {
+            return Err(Error::NetworkUnavailable {
+                message: "the network asks to read less often".into(),
+                retry_after: Some(Duration::from_millis((until - now).unsigned_abs())),
+            });
+        }
         let session = self.accounts.session(account_id, None).await?;
         let counts = match self.counts(&session, &request.native_ids).await {
             Err(Fault::TokenExpired) => {
@@ -220,6 +229,10 @@ impl Deliveries {
             }
             other => other,
         };
+        if let Some(wait) = counts.as_ref().err().and_then(Fault::throttled) {
+            let most = self.parts.policy.hint_most;
+            self.parts.holds.hold(account_id, Calls::Reads, wait, most, now);
+        }
         let counts = match counts {
             Ok(counts) => counts,
             Err(Fault::Reconnect { message }) => {

@@ -27,28 +27,39 @@ macro_rules! in_line {
 }
 
 impl Store {
-    /// Accounts with something to do before `until`, the most urgent first, and accounts with an attempt whose process
-    /// is gone.
-    pub(crate) async fn accounts_with_work(&self, until: i64, limit: i64) -> Result<Vec<Uuid>, Error> {
+    /// Accounts that `owner` may serve, each behind its workspace: those with an attempt whose process is gone, then
+    /// those with something to do before `until`, one workspace after the other, the most urgent first in each.
+    pub(crate) async fn accounts_with_work(
+        &self,
+        until: i64,
+        limit: i64,
+        owner: Uuid,
+    ) -> Result<Vec<(Uuid, Uuid)>, Error> {
         let sqlite = self.db.is_sqlite();
         read!(self.db, c => {
-            let mut accounts: Vec<Uuid> = sqlx::query_scalar(timed!(sqlite,
-                "select a.account_id
-                   from publish_attempts a left join account_leases l on l.account_id = a.account_id
+            let mut accounts: Vec<(Uuid, Uuid)> = sqlx::query_as(timed!(sqlite,
+                "select d.workspace_id, a.account_id
+                   from publish_attempts a join deliveries d on d.target_id = a.target_id
+                        left join account_leases l on l.account_id = a.account_id
                   where a.outcome is null and (l.until_at is null or l.until_at <= ", ")"))
                 .fetch_all(&mut *c).await?;
-            let due: Vec<Uuid> = sqlx::query_scalar(concat!(
-                "select account_id
-                   from deliveries
-                  where next_at is not null and next_at <= $1 and ", in_line!(), "
-                  group by account_id
-                  order by min(next_at)
+            let due: Vec<(Uuid, Uuid)> = sqlx::query_as(timed!(sqlite,
+                "select workspace_id, account_id
+                   from (select d.workspace_id, d.account_id, min(d.next_at) as first_at,
+                                row_number() over (partition by d.workspace_id
+                                                       order by min(d.next_at), d.account_id) as turn
+                           from deliveries d left join account_leases l on l.account_id = d.account_id
+                          where d.next_at is not null and d.next_at <= $1
+                            and d.state in ('handed_over', 'preparing', 'prepared', 'sending', 'retry_wait', 'unknown')
+                            and (l.account_id is null or l.owner = $3 or l.until_at <= ", ")
+                          group by d.workspace_id, d.account_id) as due
+                  order by turn, first_at, account_id
                   limit $2"))
-                .bind(until).bind(limit).fetch_all(&mut *c).await?;
+                .bind(until).bind(limit).bind(owner).fetch_all(&mut *c).await?;
             accounts.extend(due);
             if bug(Bug::SweeperSkipsUnknown) {
-                accounts = sqlx::query_scalar(
-                    "select distinct account_id from deliveries
+                accounts = sqlx::query_as(
+                    "select distinct workspace_id, account_id from deliveries
                       where next_at is not null and next_at <= $1
                         and state in ('handed_over', 'preparing', 'prepared', 'retry_wait')
                       limit $2")

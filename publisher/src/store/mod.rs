@@ -5,6 +5,8 @@
 //! - [`settle`]: a decided step is stored; with it, perhaps, the next ARM
 //! - [`arm`]: the one transaction before the one visible request
 //! - [`lease`]: who serves an account
+//! - [`app_permits`]: what our applications may send, in blocks
+//! - [`prune`]: what nobody needs any more
 //! - [`events`]: the outbox, and the timeline of every target
 //! - [`steps`]: the timeline, read
 //! - [`marks`]: what must be remembered about the database itself
@@ -13,6 +15,7 @@
 //! the transaction; see `timed!`.
 
 pub mod accounts;
+mod app_permits;
 mod arm;
 pub(crate) mod connections;
 mod events;
@@ -21,6 +24,7 @@ mod lease;
 mod line;
 pub(crate) mod marks;
 mod points;
+mod prune;
 mod rows;
 mod settle;
 mod steps;

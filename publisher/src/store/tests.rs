@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use postmesh_kit::{clockguard::ClockGuard, 
+use postmesh_kit::{
     clock::{Clock, SystemClock},
+    clockguard::ClockGuard,
     read,
     testing::each_database,
     write,
@@ -388,13 +389,25 @@ async fn finds_accounts_with_work_and_their_line_in_order() {
             far,
         ];
         store.deliver(batch, &policy()).await.unwrap();
-        assert_eq!(store.accounts_with_work(start, 10).await.unwrap(), [Uuid::from_u128(20), ACCOUNT]);
-        assert_eq!(store.accounts_with_work(start, 1).await.unwrap(), [Uuid::from_u128(20)]);
+        let with_work = async |limit| store.accounts_with_work(start, limit, Uuid::nil()).await.unwrap();
+        let other = (WORKSPACE, Uuid::from_u128(20));
+        assert_eq!(with_work(10).await, [other, (WORKSPACE, ACCOUNT)]);
+        assert_eq!(with_work(1).await, [other]);
+        // Another tenant's later account comes before this one's second.
+        let tenant = Uuid::from_u128(5);
+        let mut late = a_delivery(11, 1, start);
+        (late.workspace_id, late.account_id) = (tenant, Uuid::from_u128(22));
+        store.deliver(vec![late], &policy()).await.unwrap();
+        assert_eq!(with_work(10).await, [other, (tenant, Uuid::from_u128(22)), (WORKSPACE, ACCOUNT)]);
+        let holder = Uuid::now_v7();
+        store.acquire_lease(ACCOUNT, holder, 30_000).await.unwrap();
+        assert_eq!(with_work(10).await.len(), 2, "somebody else serves it");
+        assert_eq!(store.accounts_with_work(start, 10, holder).await.unwrap().len(), 3);
         let line = store.line(ACCOUNT, start + HOUR, 10).await.unwrap();
         let order: Vec<_> = line.iter().map(|row| row.target_id.as_u128()).collect();
         assert_eq!(order, [3, 1, 2]);
         assert_eq!(store.line(ACCOUNT, start + HOUR, 2).await.unwrap().len(), 2);
-        assert_eq!(store.stuck(0).await.unwrap(), 4, "their preparation should have begun a minute ago");
+        assert_eq!(store.stuck(0).await.unwrap(), 5, "their preparation should have begun a minute ago");
         assert_eq!(store.stuck(HOUR).await.unwrap(), 0);
     })
     .await;
@@ -405,9 +418,9 @@ async fn finds_accounts_whose_sender_is_gone() {
     each_database(MIGRATIONS, |db| async move {
         let (store, owner, fence) = ready(db, 1).await;
         store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
-        assert_eq!(store.accounts_with_work(0, 10).await.unwrap(), [] as [Uuid; 0]);
+        assert_eq!(store.accounts_with_work(0, 10, Uuid::nil()).await.unwrap(), [] as [(Uuid, Uuid); 0]);
         store.release_leases(owner).await.unwrap();
-        assert_eq!(store.accounts_with_work(0, 10).await.unwrap(), [ACCOUNT]);
+        assert_eq!(store.accounts_with_work(0, 10, Uuid::nil()).await.unwrap(), [(WORKSPACE, ACCOUNT)]);
     })
     .await;
 }

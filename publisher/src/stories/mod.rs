@@ -1,12 +1,14 @@
 //! Whole stories of the service against the sandbox: the real routes, actors, database and sockets, nothing faked but
 //! the networks and the pictures. A life of the service can be ended as a crash ends it.
 
+mod limits;
 mod lost_answers;
 mod many;
 mod publishing;
 mod questions;
 mod restarts;
 mod restored;
+mod tenants;
 mod threads;
 mod tokens;
 

@@ -21,6 +21,7 @@ use crate::{
         state::State as Stage,
     },
     error::Error,
+    holds::Calls,
     store::ArmRequest,
 };
 
@@ -34,9 +35,13 @@ impl State {
             return;
         }
         let Some(session) = self.session.clone() else { return };
+        let is_held = self.parts.holds.until(self.account_id, Calls::Uploads, self.now()).is_some();
         let mut batch = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(item) = self.line.get_mut(*id) else { continue };
+            if is_held && !item.work.content.media.is_empty() {
+                continue;
+            }
             let Ok(network) = self.parts.network(&item.stored.network) else { continue };
             item.busy = Busy::Preparing;
             batch.push(prepare::Task {
@@ -47,6 +52,9 @@ impl State {
                 // A lost answer keeps its state while its request is built again.
                 begins: item.decision.state != Stage::Unknown,
             });
+        }
+        if batch.is_empty() {
+            return;
         }
         self.preparing += 1;
         let (parts, actor) = (self.parts.clone(), myself.clone());

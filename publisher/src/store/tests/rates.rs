@@ -180,3 +180,47 @@ async fn who_waits_behind_a_throttled_head_is_not_stuck() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn old_records_of_final_deliveries_are_pruned_and_others_stay() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 3).await;
+        for target in 1..=2 {
+            let id = Uuid::from_u128(target);
+            store.save_handle(id, 1, "media.0".into(), "\"a\"".into()).await.unwrap();
+            store.apply_and_arm(vec![], an_arm(target, owner, fence)).await.unwrap();
+            if target == 1 {
+                settled(&store, 1, accepted("1")).await;
+            }
+        }
+        settled(&store, 2, Event::Lost).await; // nobody knows yet: all of it is needed
+        let last = store.events_after(0, 10).await.unwrap().last().unwrap().sequence;
+        assert_eq!(store.prune(now() - HOUR, 10).await.unwrap(), 0, "nothing is that old");
+        assert!(store.prune(now() + HOUR, 10).await.unwrap() > 0);
+        assert_eq!(store.prune(now() + HOUR, 10).await.unwrap(), 0);
+        let kept: Result<Vec<i64>, Error> = read!(store.db, c => {
+            let mut kept = Vec::new();
+            for target in [1, 2] {
+                let id = Uuid::from_u128(target);
+                for count in [
+                    "select count(*) from events where target_id = $1",
+                    "select count(*) from publish_attempts where target_id = $1",
+                    "select count(*) from handles where target_id = $1",
+                ] {
+                    kept.push(sqlx::query_scalar::<_, i64>(count).bind(id).fetch_one(&mut *c).await?);
+                }
+            }
+            Ok(kept)
+        });
+        let kept = kept.unwrap();
+        assert_eq!(kept[..3], [0, 0, 0], "{kept:?}");
+        assert!(kept[3..].iter().all(|rows| *rows > 0), "{kept:?}");
+        // Tailers go on where they were; the delivery itself is known for ever.
+        store.apply_and_arm(vec![], an_arm(3, owner, fence)).await.unwrap_err();
+        assert_eq!(store.deliver(vec![a_delivery(1, 1, now())], &policy()).await.unwrap(), [Taken::Accepted]);
+        assert_eq!(row(&store, 1).await.state, "published");
+        store.recall(WORKSPACE, vec![(Uuid::from_u128(3), 1)]).await.unwrap();
+        assert!(store.events_after(last, 10).await.unwrap()[0].sequence > last);
+    })
+    .await;
+}
