@@ -29,6 +29,14 @@ pub(super) struct Send {
     pub(super) is_resend: bool,
 }
 
+/// What is known of a request that is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) target: Uuid,
+    pub(super) key: String,
+    pub(super) container: String,
+}
+
 /// What goes wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -225,7 +233,7 @@ impl Networks {
     }
 
     /// Reads whether a target is there.
-    pub(super) fn look(&mut self, account: Uuid, target: Uuid, key: &str, tokens: i64, now: i64) -> Found {
+    pub(super) fn look(&mut self, account: Uuid, asked: &Asked, tokens: i64, now: i64) -> Found {
         let known = &self.accounts[&account];
         let unsure = |why: &str| Found::Unsure { why: why.to_owned() };
         if known.class == DeliveryClass::Nothing {
@@ -235,9 +243,10 @@ impl Networks {
             return unsure("the tokens do not hold");
         }
         let found = known.posts.iter().position(|post| match known.class {
-            DeliveryClass::NaturalKey => post.key == key,
-            DeliveryClass::ReadBack => post.target == target && now >= post.at + READ_LAG,
-            _ => post.target == target,
+            DeliveryClass::NaturalKey => post.key == asked.key,
+            DeliveryClass::Handle => post.container == asked.container,
+            DeliveryClass::ReadBack => post.target == asked.target && now >= post.at + READ_LAG,
+            _ => post.target == asked.target,
         });
         match found {
             Some(place) if known.posts[place].shown_at > now => unsure("it is being processed"),

@@ -35,7 +35,7 @@ impl World {
             let mut known = Account::new(class, format!("user{n}"), workspace, token_life);
             known.processes = class == DeliveryClass::Handle && self.rng.random_bool(0.3);
             let (version, expires_at) = known.issue(self.now);
-            self.store.accounts.insert(account, Tokens { is_connected: true, version, expires_at, intent: None });
+            self.store.accounts.insert(account, Tokens { is_connected: true, version, expires_at, refresh_tries: 0 });
             self.networks.accounts.insert(account, known);
         }
         let accounts: Vec<Uuid> = self.networks.accounts.keys().copied().collect();
@@ -89,7 +89,13 @@ impl World {
                 8 => Break::Revoke(account),
                 9 => Break::NetworkAway(account, until),
                 10 if steps => {
-                    let by = self.rng.random_range(1_000..3_600_000);
+                    // Often by nearly as much as a post may be late: then it is too late as soon as it was sent.
+                    let by = match self.people.get(self.rng.random_range(0..self.people.len())) {
+                        Some(planned) if self.rng.random_bool(0.7) => {
+                            planned.max_late - self.rng.random_range(0..30_000)
+                        }
+                        _ => self.rng.random_range(1_000..3_600_000),
+                    };
                     Break::ClockStep(w, if self.rng.random_bool(0.5) { by } else { -by })
                 }
                 _ => Break::DatabaseAway(at + self.rng.random_range(500..20_000)),
@@ -105,7 +111,7 @@ impl World {
             Person::Withdraw { target, edits } => self.withdraw(target, edits),
             Person::Reconnect(account) => {
                 let (version, expires_at) = self.networks.reconnect(account, self.now);
-                let tokens = Tokens { is_connected: true, version, expires_at, intent: None };
+                let tokens = Tokens { is_connected: true, version, expires_at, refresh_tries: 0 };
                 self.store.accounts.insert(account, tokens);
                 self.seen.reconnected += 1;
                 self.hint(account, Msg::Changed);
@@ -183,6 +189,7 @@ impl World {
             permits: None,
         });
         let rows = || self.store.rows.values();
+        let revoked = self.networks.accounts.values().filter(|known| known.is_revoked);
         let is_stuck = |at: i64| at + 60_000 < self.now;
         History {
             case,
@@ -201,14 +208,18 @@ impl World {
                     .count() as i64,
                 is_ready: true,
                 crashes: self.seen.crashes as u64,
+                crashed_ms: self.crashed_ms.clone(),
                 expects_posts: is_calm,
                 ..Standing::default()
             },
             allowances: Allowances {
                 lateness_p99_ms: is_calm.then_some(10_000),
-                order_after_ms: Some(20_000),
+                // A database that is away and a worker that stands still delay what was handed over late.
+                order_after_ms: Some(120_000),
                 misses: !is_calm,
-                finds: true,
+                // A read with tokens that were taken back tells nothing.
+                finds: !revoked.clone().any(|_| true),
+                unreachable: revoked.map(|known| known.network.to_owned()).collect(),
                 ..Allowances::default()
             },
         }

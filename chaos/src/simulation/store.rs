@@ -58,8 +58,17 @@ pub(super) struct Tokens {
     pub(super) is_connected: bool,
     pub(super) version: i64,
     pub(super) expires_at: Option<i64>,
-    /// The version whose refresh was begun.
-    pub(super) intent: Option<i64>,
+    /// How often new ones were asked for with the present pair.
+    pub(super) refresh_tries: i64,
+}
+
+/// Whether a refresh may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    Committed { tries: i64 },
+    Waits { until: i64 },
+    Outdated,
+    Exhausted,
 }
 
 /// What is to be armed.
@@ -396,6 +405,21 @@ impl Store {
                 row.stored.is_open = false;
             }
         }
+    }
+
+    /// Commits the intent to refresh: once, and once more when the pair is over.
+    pub(super) fn intend_refresh(&mut self, account: Uuid, version: i64, now: i64) -> Intent {
+        let row = self.accounts.get_mut(&account).filter(|row| row.is_connected && row.version == version);
+        let Some(row) = row else { return Intent::Outdated };
+        let is_over = row.expires_at.is_none_or(|at| at <= now);
+        match (row.refresh_tries, row.expires_at) {
+            (0, _) => {}
+            (1, _) if is_over => {}
+            (1, Some(until)) => return Intent::Waits { until },
+            _ => return Intent::Exhausted,
+        }
+        row.refresh_tries += 1;
+        Intent::Committed { tries: row.refresh_tries }
     }
 
     /// Parked deliveries come back, for an account that is connected.

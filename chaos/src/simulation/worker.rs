@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::{
     class_of,
-    network::Send,
-    store::{Arm, Arming},
+    network::{Asked, Send},
+    store::{Arm, Arming, Intent},
     world::{Event, Log, Op, World},
 };
 
@@ -47,6 +47,8 @@ pub(super) struct Worker {
     pub(super) still_until: i64,
     /// How far its clock is off.
     pub(super) skew: i64,
+    /// Its clock leapt; what is late by it is not believed before then, by true time.
+    pub(super) unsteady_until: i64,
     pub(super) actors: BTreeMap<Uuid, Actor>,
 }
 
@@ -77,7 +79,7 @@ pub(super) enum Msg {
     Answered { nonce: u64, answer: Answer },
     /// A read that was begun then.
     Looked { id: Uuid, begun: i64, found: Found },
-    Intended(Result<bool, ()>),
+    Intended(Result<Intent, ()>),
     Refreshed(Result<(i64, Option<i64>), Fault>),
     TokensStored(Result<Option<Session>, ()>),
     Idle(u64),
@@ -109,6 +111,9 @@ pub(super) struct Actor {
     wants_refresh: bool,
     preparing: usize,
     may_have_more: bool,
+    /// The database knows more than memory: nothing is armed before the line is read again.
+    is_behind: bool,
+    is_catching_up: bool,
     paused_until: i64,
     again_at: i64,
     timer: Option<i64>,
@@ -116,6 +121,7 @@ pub(super) struct Actor {
     no_refresh_before: i64,
     job: Option<Job>,
     new_tokens: Option<(i64, Option<i64>)>,
+    refresh_tries: i64,
 }
 
 /// Where an actor is.
@@ -198,13 +204,19 @@ impl World {
                     self.carry_out(actor, place, turn);
                 }
             }
-            Msg::Intended(Ok(true)) => {
+            Msg::Intended(Ok(Intent::Committed { tries })) => {
                 let version = actor.session.map_or(0, |session| session.version);
+                actor.refresh_tries = tries;
                 self.call_refresh(place, version);
             }
-            Msg::Intended(Ok(false)) => {
+            Msg::Intended(Ok(Intent::Outdated)) => {
                 actor.is_refreshing = false;
                 actor.session = None;
+            }
+            Msg::Intended(Ok(Intent::Waits { until })) => Self::keep_tokens(actor, now, Some(until)),
+            Msg::Intended(Ok(Intent::Exhausted)) => {
+                actor.is_refreshing = false;
+                self.park(actor, place, Some("lost twice".into()));
             }
             Msg::Intended(Err(())) => Self::refresh_failed(actor, now),
             Msg::Refreshed(Ok(tokens)) => {
@@ -216,7 +228,20 @@ impl World {
                 actor.is_refreshing = false;
                 self.park(actor, place, Some("revoked".into()));
             }
-            Msg::Refreshed(Err(_)) => Self::refresh_failed(actor, now),
+            Msg::Refreshed(Err(Fault::Store(_))) if actor.refresh_tries > 1 => {
+                actor.is_refreshing = false;
+                self.park(actor, place, Some("lost twice".into()));
+            }
+            // Its answer was lost: the old pair is used to its end, then it is asked for once more.
+            Msg::Refreshed(Err(Fault::Store(_))) => {
+                let until = actor.session.and_then(|session| session.expires_at);
+                Self::keep_tokens(actor, now, until);
+            }
+            Msg::Refreshed(Err(_)) => {
+                let version = actor.session.map_or(0, |session| session.version);
+                self.ask(place, Op::WithdrawIntent { version });
+                Self::refresh_failed(actor, now);
+            }
             Msg::TokensStored(Err(())) => {
                 let (Some(tokens), Some(session)) = (actor.new_tokens, actor.session) else { return false };
                 self.ask_in(200, place, Op::StoreTokens { version: session.version, tokens });
@@ -241,6 +266,15 @@ impl World {
         }
     }
 
+    fn keep_tokens(actor: &mut Actor, now: i64, until: Option<i64>) {
+        actor.is_refreshing = false;
+        actor.no_refresh_before = until.unwrap_or(0).max(now + AGAIN);
+        if until.is_none_or(|at| at <= now) {
+            actor.wants_refresh = true;
+            actor.again_at = now + AGAIN;
+        }
+    }
+
     /// Begins whatever can begin. Called after every message.
     fn advance(&mut self, actor: &mut Actor, place: Place) {
         let now = self.clock(place.worker);
@@ -248,6 +282,11 @@ impl World {
             self.work(actor, place, None);
             let at = actor.again_at;
             self.sleep_until(actor, place, Some(at));
+            return;
+        }
+        if self.now < self.workers[place.worker].unsteady_until {
+            self.work(actor, place, None);
+            self.sleep_until(actor, place, Some(now + AGAIN));
             return;
         }
         let (Some(_), Some(session)) = (actor.fence, actor.session) else {
@@ -265,9 +304,10 @@ impl World {
             actor.wants_refresh = false;
             self.ask(place, Op::Intend { version: session.version });
         }
-        if !actor.is_loading && actor.may_have_more && actor.line.len() <= 128 {
+        if !actor.is_loading && (actor.may_have_more || actor.is_behind) {
             actor.is_loading = true;
             actor.may_have_more = false;
+            actor.is_catching_up = std::mem::take(&mut actor.is_behind);
             self.ask(place, Op::Load { until: now + self.policy.prep_lead });
         }
         let policy = self.policy;
@@ -277,7 +317,8 @@ impl World {
             self.look(actor, place, session, id);
         }
         self.prepare(actor, place, &todo.prepare);
-        let next = todo.send.filter(|_| now >= actor.paused_until);
+        let is_up_to_date = !(actor.is_behind || actor.is_catching_up);
+        let next = todo.send.filter(|_| now >= actor.paused_until && is_up_to_date);
         self.work(actor, place, next);
         let paused = Some(actor.paused_until).filter(|until| now < *until);
         let wake_at = [todo.wake_at, paused].into_iter().flatten().min();
@@ -291,7 +332,7 @@ impl World {
 
     fn is_idle(actor: &Actor) -> bool {
         actor.line.len() == 0
-            && !(actor.may_have_more || actor.is_loading || actor.is_refreshing || actor.is_taking)
+            && !(actor.may_have_more || actor.is_behind || actor.is_loading || actor.is_refreshing || actor.is_taking)
             && actor.job.is_none()
             && actor.pending.is_empty()
             && actor.preparing == 0
@@ -325,12 +366,16 @@ impl World {
 
     fn loaded(&mut self, actor: &mut Actor, place: Place, loaded: Result<Vec<(Stored, HandleMap)>, ()>) {
         actor.is_loading = false;
+        let is_catching_up = std::mem::take(&mut actor.is_catching_up);
         let Ok(rows) = loaded else {
             actor.may_have_more = true;
+            actor.is_behind |= is_catching_up;
             actor.again_at = self.clock(place.worker) + AGAIN;
             return;
         };
-        for (mut stored, handles) in rows {
+        let (read, handles): (Vec<Stored>, Vec<HandleMap>) = rows.into_iter().unzip();
+        actor.line.forget_gone(&read, true);
+        for (mut stored, handles) in read.into_iter().zip(handles) {
             let class = class_of(&stored.network);
             let (Ok(decision), Ok(work)) = (stored.decision(), stored.work(&self.keys)) else { continue };
             stored.content = String::new();
@@ -584,14 +629,14 @@ impl World {
     fn done(&mut self, actor: &mut Actor, place: Place, refused: Option<(Uuid, Refusal)>) {
         let Some(job) = actor.job.take() else { return };
         for (id, is_moved) in job.stored {
-            actor.may_have_more |= actor.line.stored(id, is_moved);
+            actor.is_behind |= actor.line.stored(id, is_moved);
         }
         let refused = refused.or_else(|| {
             let arm = job.arm.filter(|_| job.armed.is_none())?;
             Some((arm.target, Refusal::Later))
         });
         if let Some((id, refusal)) = refused {
-            actor.may_have_more |= actor.line.refused(id, refusal, self.clock(place.worker));
+            actor.is_behind |= actor.line.refused(id, refusal, self.clock(place.worker));
             match refusal {
                 Refusal::NotOwner => {
                     self.seen.not_owner += 1;
@@ -609,7 +654,8 @@ impl World {
         }
         let Some(item) = actor.line.get_mut(id) else { return };
         item.busy = Busy::Looking;
-        let key = item.work.key.clone();
-        self.call_look(place, id, key, session.version);
+        let container = item.handles.get("container").and_then(|value| value.as_str()).unwrap_or_default();
+        let asked = Asked { target: id, key: item.work.key.clone(), container: container.to_owned() };
+        self.call_look(place, asked, session.version);
     }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{
     Seen, class_of,
     people::Planned,
-    network::{Networks, Send, Trouble},
+    network::{Asked, Networks, Send, Trouble},
     store::{Arm, Arming, Store},
     worker::{LEASE, LOOK, Msg, Place, SWEEP, Session, Worker},
 };
@@ -35,6 +35,7 @@ pub(super) enum Op {
     Job { changes: Vec<Change>, arm: Option<Arm> },
     Disarm(u64),
     Intend { version: i64 },
+    WithdrawIntent { version: i64 },
     StoreTokens { version: i64, tokens: (i64, Option<i64>) },
     Close { version: i64 },
     Release,
@@ -52,7 +53,7 @@ pub(super) enum Event {
     /// Another call does.
     Refresh { place: Place, version: i64 },
     Prepare { place: Place, id: Uuid, begins: bool, tokens: i64, has_container: bool },
-    Look { place: Place, id: Uuid, key: String, tokens: i64, begun: i64 },
+    Look { place: Place, asked: Asked, tokens: i64, begun: i64 },
     Sweep(usize, u32),
     Renew(usize, u32),
     /// The reconciler's answer from a network, to be stored.
@@ -122,6 +123,8 @@ pub(super) struct World {
     pub(super) is_over: bool,
     pub(super) log: Log,
     pub(super) people: Vec<Planned>,
+    /// When workers died or stood still: what they were told then they could not store.
+    pub(super) crashed_ms: Vec<i64>,
     pub(super) seen: Seen,
 }
 
@@ -133,6 +136,7 @@ impl World {
             is_up: true,
             still_until: 0,
             skew: 0,
+            unsteady_until: 0,
             actors: BTreeMap::new(),
         };
         let mut world = Self {
@@ -152,6 +156,7 @@ impl World {
             is_over: false,
             log,
             people: Vec::new(),
+            crashed_ms: Vec::new(),
             seen: Seen::default(),
         };
         for w in 0..2 {
@@ -215,12 +220,12 @@ impl World {
                     result.map_err(|()| Fault::Reconnect { message: "connect again".into() })
                 };
                 // The answer of a refresh may be lost on its way.
-                let lost = self.chance(0.03);
+                let lost = !self.is_away(place.account) && self.chance(0.03);
                 if lost && let Some(request) = self.networks.requests.last_mut() {
                     request.faults.push("answer_lost".into());
                 }
                 let answer = if lost {
-                    Err(Fault::Transient { code: "LOST".into(), message: "lost".into(), retry_after: None })
+                    Err(Fault::Store("the answer was lost".into()))
                 } else {
                     answer
                 };
@@ -230,12 +235,13 @@ impl World {
                 let made = self.prepares(place.account, tokens, has_container);
                 self.back(place, Msg::Made { id, begins, made });
             }
-            Event::Look { place, id, key, tokens, begun } => {
+            Event::Look { place, asked, tokens, begun } => {
+                let id = asked.target;
                 let away = self.is_away(place.account) || self.chance(0.1);
                 let found = if away {
                     Found::Unsure { why: "the network did not answer".into() }
                 } else {
-                    self.networks.look(place.account, id, &key, tokens, self.now)
+                    self.networks.look(place.account, &asked, tokens, self.now)
                 };
                 self.log.say(self.now, || format!("{} is looked for: {found:?}", Log::target(id)));
                 self.back(place, Msg::Looked { id, begun, found });
@@ -298,7 +304,7 @@ impl World {
             Op::Intend { .. } => Msg::Intended(Err(())),
             Op::StoreTokens { .. } => Msg::TokensStored(Err(())),
             Op::Close { .. } => Msg::Changed,
-            Op::Release => return None,
+            Op::WithdrawIntent { .. } | Op::Release => return None,
         })
     }
 
@@ -374,18 +380,21 @@ impl World {
                 Msg::Disarmed(Ok(()))
             }
             Op::Intend { version } => {
+                let clock = self.clock(place.worker);
+                Msg::Intended(Ok(self.store.intend_refresh(account, version, clock)))
+            }
+            Op::WithdrawIntent { version } => {
                 let row = self.store.accounts.get_mut(&account)?;
-                let is_new = row.is_connected && row.version == version;
-                if is_new {
-                    row.intent = Some(version);
+                if row.version == version && row.refresh_tries > 0 {
+                    row.refresh_tries -= 1;
                 }
-                Msg::Intended(Ok(is_new))
+                return None;
             }
             Op::StoreTokens { version, tokens } => {
                 let row = self.store.accounts.get_mut(&account)?;
                 if row.version == version {
                     (row.version, row.expires_at) = tokens;
-                    row.intent = None;
+                    row.refresh_tries = 0;
                     self.seen.refreshed += 1;
                 }
                 Msg::TokensStored(Ok(self.session(account)))
@@ -394,7 +403,7 @@ impl World {
                 let row = self.store.accounts.get_mut(&account)?;
                 if row.version == version && row.is_connected {
                     row.is_connected = false;
-                    row.intent = None;
+                    row.refresh_tries = 0;
                     self.seen.parked += self.store.park(account, now);
                     let wait = self.rng.random_range(20_000..120_000);
                     self.later(wait, Event::Person(Person::Reconnect(account)));
@@ -497,11 +506,11 @@ impl World {
         self.networks.make_container(account, tokens, self.now).map(Some)
     }
 
-    pub(super) fn call_look(&mut self, place: Place, id: Uuid, key: String, tokens: i64) {
+    pub(super) fn call_look(&mut self, place: Place, asked: Asked, tokens: i64) {
         let begun = self.clock(place.worker);
         let wait = self.rng.random_range(20..400);
         let wait = if self.chance(0.02) { LOOK + 1_000 } else { wait };
-        self.later(wait, Event::Look { place, id, key, tokens, begun });
+        self.later(wait, Event::Look { place, asked, tokens, begun });
     }
 
     fn is_alive(&mut self, w: usize, life: u32) -> bool {
@@ -524,8 +533,10 @@ impl World {
                 self.hear(Place { worker: w, life, account }, Msg::Wake);
             }
             let clock = self.clock(w);
-            for row in self.store.beside_the_line(clock) {
-                self.reconcile(w, life, row);
+            if self.now >= self.workers[w].unsteady_until {
+                for row in self.store.beside_the_line(clock) {
+                    self.reconcile(w, life, row);
+                }
             }
         }
         // Once nothing new comes, it sleeps until something is due.
@@ -559,7 +570,12 @@ impl World {
         let (clock, account) = (self.clock(w), row.account_id);
         let (class, policy) = (class_of(&row.network), self.policy);
         let session = self.session(account).filter(|_| !self.is_away(account));
-        let key = row.work(&self.keys).map(|work| work.key).unwrap_or_default();
+        let handles = self.store.rows.get(&row.target_id).map(|row| row.handles.clone()).unwrap_or_default();
+        let asked = Asked {
+            target: row.target_id,
+            key: row.work(&self.keys).map(|work| work.key).unwrap_or_default(),
+            container: handles.get("container").and_then(|at| at.as_str()).unwrap_or_default().to_owned(),
+        };
         let event = match (ask, session) {
             (Effect::Poll, Some(_)) => {
                 let handle = row.processing_handle.as_deref().unwrap_or_default();
@@ -567,7 +583,7 @@ impl World {
             }
             (Effect::Poll, None) => Step::Polled(Outcome::Ambiguous { evidence: "away".into() }),
             (_, Some(session)) => {
-                Step::Looked(self.networks.look(account, row.target_id, &key, session.version, self.now))
+                Step::Looked(self.networks.look(account, &asked, session.version, self.now))
             }
             (_, None) => Step::Looked(Found::Unsure { why: "away".into() }),
         };
@@ -601,6 +617,7 @@ impl World {
         match what {
             Break::Crash(w) if self.workers[w].is_up => {
                 self.seen.crashes += 1;
+                self.crashed_ms.push(self.now);
                 let worker = &mut self.workers[w];
                 worker.is_up = false;
                 worker.life += 1;
@@ -616,6 +633,7 @@ impl World {
             }
             Break::Pause(w, until) => {
                 self.seen.pauses += 1;
+                self.crashed_ms.push(self.now);
                 self.workers[w].still_until = until;
             }
             Break::LoseLease(account) => {
@@ -629,7 +647,7 @@ impl World {
             }
             Break::ClockStep(w, by) => {
                 self.seen.clock_steps += 1;
-                self.workers[w].skew = by;
+                self.set_clock(w, by);
             }
             Break::NetworkAway(account, until) => {
                 self.away.insert(account, until);
@@ -640,13 +658,21 @@ impl World {
                 self.is_over = true;
                 self.away.clear();
                 self.database_away = 0;
-                for worker in &mut self.workers {
-                    worker.still_until = 0;
-                    worker.skew = 0;
+                for w in 0..2 {
+                    self.workers[w].still_until = 0;
+                    if self.workers[w].skew != 0 {
+                        self.set_clock(w, 0);
+                    }
                 }
             }
             Break::Crash(_) | Break::Start(_) => {}
         }
+    }
+
+    /// A worker's clock is set; its process notices, and believes it again after a steady minute.
+    fn set_clock(&mut self, w: usize, skew: i64) {
+        self.workers[w].skew = skew;
+        self.workers[w].unsteady_until = self.now + 65_000;
     }
 
     /// Wakes an account at one of the workers: a hint, which may be lost.
