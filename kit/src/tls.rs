@@ -115,25 +115,45 @@ fn validity(days: u32) -> (time::OffsetDateTime, time::OffsetDateTime) {
     (now - time::Duration::HOUR, now + time::Duration::days(i64::from(days)))
 }
 
-/// Writes a file that must not exist yet, with the mode it keeps.
+/// Writes a file that must not exist yet, with the mode it keeps. Others see the whole file or none: several processes
+/// may start on one folder at once.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     use std::io::Write;
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", crate::ids::new().simple()));
+    let aside = path.with_file_name(name);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     #[cfg(not(unix))]
     let _ = mode;
-    let mut file = options
-        .open(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
-    file.write_all(content)?;
-    file.sync_all()
+    let mut file = options.open(&aside).map_err(failed)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        // Unlike a rename, this fails when the name is taken.
+        .and_then(|()| fs::hard_link(&aside, path));
+    let _ = fs::remove_file(&aside);
+    written.map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_file_is_whole_or_not_there_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write_new(&path, b"first", 0o600).unwrap();
+        let refused = write_new(&path, b"second", 0o600).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
 
     #[test]
     fn a_certificate_names_its_service() {
