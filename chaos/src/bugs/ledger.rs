@@ -52,7 +52,7 @@ fn history(case: u64, sends: &Sends) -> History {
             native_id: Some(id.clone()),
             events: vec![
                 event(due_at - 60_000, "handed_over", false),
-                event(last_due + 10, "published", true),
+                event(due_at + 60_000, "published", true),
             ],
             attempts: vec![Attempt {
                 n: 1,

@@ -184,7 +184,7 @@ impl<'a> Stage<'a> {
 
     /// A life in which nothing fails, until everything users began is through, ended in good order.
     async fn calm(&mut self) -> anyhow::Result<()> {
-        self.mesh.start(0)?;
+        self.mesh.start_all().await?;
         while let Some(ended) = self.under_way.next().await {
             ended.context("a user gave up")?;
         }

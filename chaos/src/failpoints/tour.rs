@@ -7,19 +7,22 @@ use postmesh_kit::{
     clock::{Clock as _, SystemClock},
     faults::POINTS,
 };
+use postmesh_proto::common::v1::TargetState;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::rig::{
     Sandbox,
-    client::{Draft, Network, Part},
+    client::{Draft, Network, Part, Written},
     history::{Account, Class},
     workload::Member,
 };
 
-/// A post that is changed or withdrawn is due so late, milliseconds; by then it was handed over long ago.
-const LATER_MS: i64 = 1_500;
-/// After this long it was handed over.
-const HANDED_OVER: Duration = Duration::from_millis(500);
+/// A post that is changed or withdrawn is due so late, milliseconds: late enough to be changed, soon enough to be
+/// handed over at once.
+const LATER_MS: i64 = 1_900;
+/// It was handed over by then, or something stands still.
+const HANDED_OVER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// What a user and the network do so that a point is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,9 @@ pub(super) fn unreachable(network: &Network, point: &str) -> Option<&'static str
             Some("it leaves no post in processing")
         }
         ("mastodon", _) if is_about_tokens => Some("its tokens do not end"),
-        (_, "lease.renew.before" | "lease.renew.after") => Some("with SQLite a lease lasts as long as its process"),
+        (_, "lease.renew.before" | "lease.renew.after") => {
+            Some("with SQLite a lease lasts as long as its process")
+        }
         (_, "restore.stamp.before" | "restore.stamp.after") => Some("no process that publishes restores"),
         _ => None,
     }
@@ -110,12 +115,12 @@ pub(super) async fn perform(
         }
         Act::Edit => {
             let mut written = post(LATER_MS, Vec::new()).await?;
-            tokio::time::sleep(HANDED_OVER).await;
+            handed_over(member, &written).await?;
             member.user.edit(&mut written, &format!("{text} edited")).await?;
         }
         Act::Withdrawal => {
             let written = post(LATER_MS, Vec::new()).await?;
-            tokio::time::sleep(HANDED_OVER).await;
+            handed_over(member, &written).await?;
             member.user.cancel(&written.id).await?;
         }
         Act::Expired => {
@@ -128,6 +133,19 @@ pub(super) async fn perform(
             sandbox.script(disturb("publish", "drop_before", times)).await?;
             post(0, Vec::new()).await?;
         }
+    }
+    Ok(())
+}
+
+/// Waits until the publisher has it, so that a change has to take it back first.
+async fn handed_over(member: &Member, written: &Written) -> anyhow::Result<()> {
+    let until = Instant::now() + HANDED_OVER_WITHIN;
+    while Instant::now() < until {
+        let post = member.user.post(&written.id).await?;
+        if post.targets.iter().all(|target| target.state() != TargetState::Scheduled) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
