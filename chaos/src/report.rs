@@ -155,7 +155,7 @@ impl Report {
     /// doubtful outcomes, the rate lies below 3/N with 95 % confidence.
     pub fn json(&self) -> serde_json::Value {
         let Layer { counts, ambiguous, needs_confirmation, violations, .. } = self.total();
-        let bound = (counts.duplicates == 0 && ambiguous > 0).then(|| 3.0 / ambiguous as f64);
+        let bound = (counts.duplicates == 0 && ambiguous > 0).then(|| (3.0 / ambiguous as f64).min(1.0));
         serde_json::json!({
             "seed": self.seed, "seconds": self.seconds,
             "states": counts.states, "seeds": counts.seeds, "failpoints": counts.failpoints,
