@@ -40,6 +40,7 @@ async fn stand_still(scene: &mut Scene, name: &str) -> anyhow::Result<()> {
         scene.wait_due(part).await;
         tokio::time::sleep(scene.between(Duration::ZERO, Duration::from_millis(300))).await;
         scene.mesh.pause(n)?;
+        scene.note_break();
         tokio::time::sleep(LEASE * 2).await;
         scene.mesh.resume(n)?;
     }

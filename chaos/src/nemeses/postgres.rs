@@ -21,6 +21,7 @@ pub(super) async fn kill(mut ground: Ground) -> anyhow::Result<Layer> {
         scene.wait_due(part).await;
         tokio::time::sleep(scene.between(Duration::ZERO, Duration::from_millis(400))).await;
         backing.postgres.kill().await;
+        scene.note_break();
         tokio::time::sleep(scene.between(Duration::from_millis(200), Duration::from_secs(2))).await;
         backing.postgres.resume().await?;
     }
@@ -37,6 +38,7 @@ pub(super) async fn failover(mut ground: Ground) -> anyhow::Result<Layer> {
     scene.wait_due(0.3).await;
     tokio::time::sleep(scene.between(Duration::ZERO, Duration::from_millis(400))).await;
     backing.postgres.kill().await;
+    scene.note_break();
     standby.promote().await?;
     backing.wire.lead_to(vec![standby.addr()]);
     scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), backing.database()));
@@ -57,6 +59,7 @@ pub(super) async fn amnesia(mut ground: Ground) -> anyhow::Result<Layer> {
     stream.set(Wire::Swallow(Way::Both));
     tokio::time::sleep(scene.between(Duration::from_millis(300), Duration::from_millis(1_500))).await;
     backing.postgres.kill().await;
+    scene.note_break();
     standby.promote().await?;
     backing.wire.lead_to(vec![standby.addr()]);
     scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), backing.database()));

@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -72,11 +72,10 @@ pub struct Proxy {
     life: Lifecycle,
 }
 
-/// Where connections are led: each to the next of these.
+/// Where connections are led: each to any of these.
 #[derive(Debug)]
 struct Far {
     addresses: Mutex<Vec<SocketAddr>>,
-    next: AtomicUsize,
     /// Changes with the addresses; connections to the earlier ones are reset then.
     generation: watch::Sender<u64>,
 }
@@ -87,18 +86,14 @@ impl Proxy {
         Self::between(vec![address]).await
     }
 
-    /// A wire that leads each new connection to the next of these addresses, and past those that do not answer.
+    /// A wire that leads each new connection to any of these addresses, and past those that do not answer.
     pub async fn between(addresses: Vec<SocketAddr>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a proxy cannot listen")?;
         let addr = listener.local_addr()?;
         let proxy = Self {
             addr,
             wire: watch::Sender::new(Wire::Pass),
-            far: Arc::new(Far {
-                addresses: Mutex::new(addresses),
-                next: AtomicUsize::new(0),
-                generation: watch::Sender::new(0),
-            }),
+            far: Arc::new(Far { addresses: Mutex::new(addresses), generation: watch::Sender::new(0) }),
             life: Lifecycle::new(),
         };
         let (wire, far, life) = (proxy.wire.subscribe(), proxy.far.clone(), proxy.life.clone());
@@ -180,10 +175,14 @@ async fn carry(mut near: TcpStream, wire: watch::Receiver<Wire>, far: Arc<Far>, 
 }
 
 impl Far {
-    /// A connection to the next address that answers.
+    /// A connection to an address that answers.
     async fn connect(&self) -> Option<TcpStream> {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        if addresses.is_empty() {
+            return None;
+        }
+        // In turn, callers that connect in a steady rhythm would each get the same one for ever.
+        let first = rand::random_range(0..addresses.len());
         for n in 0..addresses.len() {
             let address = addresses[(first + n) % addresses.len()];
             if let Ok(Ok(stream)) = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
