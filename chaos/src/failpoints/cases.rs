@@ -114,12 +114,12 @@ impl<'a> Stage<'a> {
 
     /// Has users do what brings a post to the point.
     fn act(&mut self, point: &str) {
-        let member = self.crowd.users[0].clone();
+        let crowd = self.crowd.clone();
         let account = self.account();
         let n = self.written.fetch_add(1, Ordering::Relaxed);
         let text = format!("{point} {n} {:08x}", self.rng.random::<u32>());
         let (act, sandbox) = (tour::act(point), self.sandbox);
-        let doing = async move { tour::perform(act, sandbox, &member, &account, text).await };
+        let doing = async move { tour::perform(act, sandbox, &crowd, &account, text).await };
         self.under_way.push(doing.boxed());
     }
 

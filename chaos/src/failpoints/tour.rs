@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use postmesh_kit::{
     clock::{Clock as _, SystemClock},
     faults::POINTS,
@@ -15,7 +16,7 @@ use crate::rig::{
     Sandbox,
     client::{Draft, Network, Part, Written},
     history::{Account, Class},
-    workload::Member,
+    workload::{Crowd, Member},
 };
 
 /// A post that is changed or withdrawn is due so late, milliseconds: late enough to be changed, soon enough to be
@@ -23,6 +24,9 @@ use crate::rig::{
 const LATER_MS: i64 = 1_900;
 /// It was handed over by then, or something stands still.
 const HANDED_OVER_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// An account that lost its session is connected again by then.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a user and the network do so that a point is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +97,11 @@ pub(super) fn points(network: &Network) -> Vec<&'static str> {
 pub(super) async fn perform(
     act: Act,
     sandbox: &Sandbox,
-    member: &Member,
+    crowd: &Crowd,
     account: &Account,
     text: String,
 ) -> anyhow::Result<()> {
+    let member = &crowd.users[0];
     let disturb = |operation: &str, fault: &str, times: u32| {
         json!({"network": account.network, "account": account.handle, "operation": operation,
             "fault": {"kind": fault}, "times": times})
@@ -104,7 +109,7 @@ pub(super) async fn perform(
     let post = |ahead_ms: i64, media: Vec<(String, String)>| {
         let due_ms = SystemClock.now_ms() + ahead_ms;
         let parts = vec![Part { text: text.clone(), media }];
-        member.user.create(Draft { parts, accounts: vec![account.id.clone()], due_ms })
+        create(sandbox, crowd, Draft { parts, accounts: vec![account.id.clone()], due_ms })
     };
     match act {
         Act::Text | Act::Restore => {
@@ -135,6 +140,19 @@ pub(super) async fn perform(
         }
     }
     Ok(())
+}
+
+/// Writes a post, connecting its account again when a failure has cost the session.
+async fn create(sandbox: &Sandbox, crowd: &Crowd, draft: Draft) -> anyhow::Result<Written> {
+    let until = Instant::now() + CONNECTED_WITHIN;
+    loop {
+        if let Some(written) = crowd.users[0].user.try_create(draft.clone()).await? {
+            return Ok(written);
+        }
+        ensure!(Instant::now() < until, "the account could not be connected again");
+        crowd.reconnect(sandbox).await?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits until the publisher has it, so that a change has to take it back first.
