@@ -27,6 +27,8 @@ pub(super) struct Send {
     pub(super) text: String,
     pub(super) container: String,
     pub(super) is_resend: bool,
+    /// When it left; it may arrive much later.
+    pub(super) left_at: i64,
 }
 
 /// What is known of a request that is looked for.
@@ -178,7 +180,7 @@ impl Networks {
         let answer = self.execute(send, trouble, now, rng);
         let status = answer.wire.http_status;
         let hold = answer.wire.hold.map(|hold| hold.as_millis() as i64);
-        self.note(send.account, "publish", now, status).retry_after_ms = hold;
+        self.note(send.account, "publish", send.left_at, status).retry_after_ms = hold;
         answer
     }
 

@@ -121,6 +121,8 @@ pub(super) struct Actor {
     no_refresh_before: i64,
     job: Option<Job>,
     new_tokens: Option<(i64, Option<i64>)>,
+    /// The pair that new ones are asked for with, and how often it was.
+    refreshing: i64,
     refresh_tries: i64,
 }
 
@@ -205,9 +207,8 @@ impl World {
                 }
             }
             Msg::Intended(Ok(Intent::Committed { tries })) => {
-                let version = actor.session.map_or(0, |session| session.version);
                 actor.refresh_tries = tries;
-                self.call_refresh(place, version);
+                self.call_refresh(place, actor.refreshing);
             }
             Msg::Intended(Ok(Intent::Outdated)) => {
                 actor.is_refreshing = false;
@@ -221,8 +222,7 @@ impl World {
             Msg::Intended(Err(())) => Self::refresh_failed(actor, now),
             Msg::Refreshed(Ok(tokens)) => {
                 actor.new_tokens = Some(tokens);
-                let version = actor.session.map_or(0, |session| session.version);
-                self.ask(place, Op::StoreTokens { version, tokens });
+                self.ask(place, Op::StoreTokens { version: actor.refreshing, tokens });
             }
             Msg::Refreshed(Err(Fault::Reconnect { .. })) => {
                 actor.is_refreshing = false;
@@ -238,13 +238,12 @@ impl World {
                 Self::keep_tokens(actor, now, until);
             }
             Msg::Refreshed(Err(_)) => {
-                let version = actor.session.map_or(0, |session| session.version);
-                self.ask(place, Op::WithdrawIntent { version });
+                self.ask(place, Op::WithdrawIntent { version: actor.refreshing });
                 Self::refresh_failed(actor, now);
             }
             Msg::TokensStored(Err(())) => {
-                let (Some(tokens), Some(session)) = (actor.new_tokens, actor.session) else { return false };
-                self.ask_in(200, place, Op::StoreTokens { version: session.version, tokens });
+                let Some(tokens) = actor.new_tokens else { return false };
+                self.ask_in(200, place, Op::StoreTokens { version: actor.refreshing, tokens });
             }
             Msg::TokensStored(Ok(session)) => {
                 actor.is_refreshing = false;
@@ -302,6 +301,7 @@ impl World {
         if (actor.wants_refresh || ends_soon) && !actor.is_refreshing {
             actor.is_refreshing = true;
             actor.wants_refresh = false;
+            actor.refreshing = session.version;
             self.ask(place, Op::Intend { version: session.version });
         }
         if !actor.is_loading && (actor.may_have_more || actor.is_behind) {
@@ -598,6 +598,7 @@ impl World {
             text: item.work.content.text.clone(),
             container: String::from_utf8_lossy(&container).into_owned(),
             is_resend: arm.guards.from == State::Unknown,
+            left_at: self.now,
         };
         if self.now >= deadline {
             let outcome = Outcome::NotSent { why: "no time was left".into() };

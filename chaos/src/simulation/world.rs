@@ -213,6 +213,8 @@ impl World {
                 self.arrives(place, &send, trouble, nonce, deadline);
             }
             Event::Refresh { place, version } => {
+                let line = || format!("worker {} asks for tokens of {} with pair {version}", place.worker, place.account);
+                self.log.say(self.now, line);
                 let answer = if self.is_away(place.account) {
                     Err(Fault::Transient { code: "AWAY".into(), message: "away".into(), retry_after: None })
                 } else {
@@ -392,7 +394,10 @@ impl World {
             }
             Op::StoreTokens { version, tokens } => {
                 let row = self.store.accounts.get_mut(&account)?;
-                if row.version == version {
+                let is_current = row.version == version;
+                let line = || format!("worker {} stores tokens of {account}, pair {}: {is_current}", place.worker, tokens.0);
+                self.log.say(self.now, line);
+                if is_current {
                     (row.version, row.expires_at) = tokens;
                     row.refresh_tries = 0;
                     self.seen.refreshed += 1;
