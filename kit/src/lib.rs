@@ -3,6 +3,7 @@
 //! Reading order: [`service`] (what a service is), [`transport`] and [`server`] (how they meet), [`identity`] and
 //! [`rules`] (who may), [`status`] (how errors travel), [`db`] (where things are kept), then the rest.
 
+pub mod bells;
 pub mod blob;
 pub mod cache;
 pub mod clock;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use postmesh_kit::{
-    clock::Clock, clockguard::ClockGuard, db::Db, http::GuardedClient, keys::KeyRing, lifecycle::Lifecycle,
-    transport::Transport,
+    bells::Bells, clock::Clock, clockguard::ClockGuard, db::Db, http::GuardedClient, keys::KeyRing,
+    lifecycle::Lifecycle, transport::Transport,
 };
 use postmesh_proto::media::v1::media_service_client::MediaServiceClient;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::{
@@ -62,9 +62,17 @@ pub(crate) struct Parts {
     pub(crate) budgets: Budgets,
     /// This life of this process, as leases name it.
     pub(crate) owner: Uuid,
-    /// Counts commits that wrote events; tailers wake by it.
+    /// Counts commits that wrote events, here and elsewhere; tailers wake by it.
     pub(crate) events: watch::Sender<u64>,
+    /// Another process took work in; a sweep is woken by it.
+    pub(crate) work: Arc<Notify>,
+    bells: Bells,
 }
+
+/// Rung when events were committed.
+const EVENTS: &str = "events";
+/// Rung when accounts got work.
+const WORK: &str = "work";
 
 /// What timelines and logs call this life of this process: its host, and enough of its id to tell lives apart.
 fn replica(owner: Uuid) -> String {
@@ -76,6 +84,12 @@ impl Parts {
     pub(crate) fn new(config: Config, deps: Deps) -> Self {
         let owner = postmesh_kit::ids::new();
         let store = Store::new(deps.db, replica(owner));
+        let (events, work) = (watch::Sender::new(0), Arc::new(Notify::new()));
+        let (ring, wake) = (events.clone(), work.clone());
+        let bells = Bells::start(&store.db, &deps.lifecycle, &[EVENTS, WORK], move |bell| match bell {
+            EVENTS => count(&ring),
+            _ => wake.notify_one(),
+        });
         let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &deps.clock);
         Self {
             policy: config.policy(),
@@ -92,13 +106,66 @@ impl Parts {
             holds: Holds::default(),
             budgets: Budgets::default(),
             owner,
-            events: watch::Sender::new(0),
+            events,
+            work,
+            bells,
             config,
         }
     }
 
-    /// Wakes the tailers: events were committed.
+    /// Wakes the tailers, of other processes too: events were committed.
     pub(crate) fn ring_events(&self) {
-        self.events.send_modify(|commits| *commits = commits.wrapping_add(1));
+        count(&self.events);
+        self.bells.ring(EVENTS);
+    }
+
+    /// Tells other processes that accounts got work: theirs may be among them.
+    pub(crate) fn ring_work(&self) {
+        self.bells.ring(WORK);
+    }
+}
+
+fn count(commits: &watch::Sender<u64>) {
+    commits.send_modify(|commits| *commits = commits.wrapping_add(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use postmesh_kit::{
+        clock::SystemClock,
+        config::{DatabaseConfig, Secret},
+        testing::{keys, postgres_url},
+    };
+
+    use super::*;
+    use crate::testing::media_client;
+
+    async fn replica_of(schema: &str, lifecycle: &Lifecycle) -> Parts {
+        let database = DatabaseConfig { url: Secret::new(postgres_url()), connections: 2 };
+        let db = Db::open(&database, std::path::Path::new(""), schema).await.unwrap();
+        let (clock, lifecycle) = (Arc::new(SystemClock), lifecycle.clone());
+        let parts =
+            Parts::new(Config::default(), Deps { db, clock, lifecycle, keys: keys(), media: media_client() });
+        parts.work.notified().await; // it listens: every bell rang once
+        parts
+    }
+
+    #[tokio::test]
+    async fn replicas_hear_of_each_others_events_and_work() {
+        let lifecycle = Lifecycle::new();
+        let schema = format!("t_{}", Uuid::now_v7().simple());
+        let (a, b) = (replica_of(&schema, &lifecycle).await, replica_of(&schema, &lifecycle).await);
+        let mut events = b.events.subscribe();
+        events.mark_unchanged();
+        let heard = async {
+            a.ring_events();
+            events.changed().await.unwrap();
+            a.ring_work();
+            b.work.notified().await;
+        };
+        tokio::time::timeout(Duration::from_secs(10), heard).await.unwrap();
+        assert!(lifecycle.shutdown(Duration::from_secs(5)).await);
     }
 }

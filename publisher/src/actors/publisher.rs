@@ -52,6 +52,7 @@ pub(crate) async fn start(parts: Arc<Parts>) -> Result<Accounts, Error> {
     let failed = |error: SpawnErr| Error::Corrupt(format!("the actors did not start: {error}"));
     let (root, _) =
         Actor::spawn(None, PublisherSupervisor, (parts.clone(), accounts.clone())).await.map_err(failed)?;
+    parts.lifecycle.spawn(sweeper::listen(parts.clone(), accounts.clone()));
     let lifecycle = parts.lifecycle.clone();
     let handle = accounts.clone();
     lifecycle.spawn(async move {

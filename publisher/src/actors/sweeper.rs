@@ -1,12 +1,14 @@
 //! Finds what is due and whose sender is gone, and wakes the accounts. This, not any queue, is why nothing is lost.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Accounts, epoch};
 use crate::{deps::Parts, error::Error, metrics};
 
 /// Accounts woken by one sweep, one workspace after the other.
 const LIMIT: i64 = 10_000;
+/// What is told within this time is looked for at once.
+const GATHER: Duration = Duration::from_millis(200);
 /// A delivery this long past its deadline is stuck, milliseconds.
 const STUCK_AFTER: i64 = 60_000;
 
@@ -29,6 +31,17 @@ async fn try_sweep(parts: &Parts, accounts: &Accounts) -> Result<(), Error> {
         tracing::warn!(stuck, "deliveries are past their deadline");
     }
     Ok(())
+}
+
+/// Sweeps as well when another process took work in: some of it may be for accounts that are served here.
+pub(super) async fn listen(parts: Arc<Parts>, accounts: Accounts) {
+    loop {
+        tokio::select! {
+            () = parts.lifecycle.stopping() => return,
+            () = parts.work.notified() => sweep(parts.clone(), accounts.clone()).await,
+        }
+        tokio::time::sleep(GATHER).await;
+    }
 }
 
 /// Makes the leases of this process last.

@@ -69,6 +69,7 @@ impl Deliveries {
             if self.parts.store.apply(vec![change]).await? == [true] {
                 self.parts.ring_events();
                 self.accounts.wake(stored.workspace_id, [stored.account_id]);
+                self.parts.ring_work();
                 return Ok(proto::ConfirmResponse { state: convert::state(wanted).into() });
             }
         }

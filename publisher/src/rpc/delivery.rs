@@ -96,6 +96,7 @@ impl Deliveries {
             batch.iter().map(|delivery| (delivery.workspace_id, delivery.account_id)).collect();
         let mut taken = self.parts.store.deliver(batch, &self.parts.policy).await?.into_iter();
         self.accounts.wake_all(wanted);
+        self.parts.ring_work();
         let results = ids.into_iter().zip(verdicts).map(|(target_id, verdict)| {
             let verdict = verdict.or_else(|| taken.next()).expect("one verdict per delivery");
             let (outcome, problem) = match verdict {
