@@ -43,6 +43,8 @@ const AHEAD_MS: (i64, i64) = (500, 3_000);
 const SLACK_MS: i64 = 2_000;
 /// What was handed over so long before keeps its place in its account's line.
 const KNOWN_MS: i64 = 1_500;
+/// A doubled publisher gives an account back after this long without work.
+const IDLE: Duration = Duration::from_millis(300);
 /// How far ahead the posts are due that scatter accounts, and how long lies between two of them.
 const SCATTER_AHEAD: Duration = Duration::from_millis(1_800);
 const SCATTER_EVERY: Duration = Duration::from_millis(100);
@@ -183,6 +185,10 @@ impl Ground {
                         start.env.push((key.clone(), format!("https://{}", wire.addr)));
                     }
                 }
+                for start in &mut mesh.starts {
+                    let idle = IDLE.as_millis().to_string();
+                    start.env.push(("POSTMESH_PUBLISHER__IDLE_MS".to_owned(), idle));
+                }
                 Ok(())
             })
             .await?;
@@ -296,6 +302,8 @@ impl Scene {
     /// Gives each account a first post, and makes callers of a doubled service connect anew before the next one gets
     /// its own, so that both of the two get accounts.
     pub(super) async fn scatter(&mut self) -> anyhow::Result<()> {
+        // Whoever connected an account still has it.
+        tokio::time::sleep(IDLE * 2).await;
         for (n, member) in self.crowd.users.clone().iter().enumerate() {
             for account in &member.accounts {
                 self.post(n, &account.id, SCATTER_AHEAD).await?;
