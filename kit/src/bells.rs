@@ -106,7 +106,9 @@ async fn listen(
     let mut listener = PgListener::connect_with(&own).await?;
     listener.listen(&format!("postmesh {schema}")).await?;
     loop {
-        bells.iter().for_each(|bell| heard(bell));
+        for bell in bells {
+            heard(bell);
+        }
         while let Some(told) = listener.try_recv().await? {
             let Some((from, what)) = told.payload().split_once(' ') else { continue };
             if let Some(bell) = bells.iter().find(|bell| from != me && **bell == what) {
