@@ -53,6 +53,14 @@ impl Case {
     }
 }
 
+impl Case {
+    /// How many points it tries.
+    fn points(self) -> u64 {
+        let (posts, operators) = tour::points(self.network);
+        (posts.len() + operators.len()) as u64
+    }
+}
+
 fn kinds() -> u64 {
     (MODES.len() * NETWORKS.len()) as u64
 }
@@ -87,7 +95,7 @@ pub async fn run(plan: &Plan, out: &Progress) -> anyhow::Result<Layer> {
         return Ok(layer);
     }
     let cases = cases(plan);
-    let points = cases.iter().map(|case| tour::points(case.network).len() as u64).sum();
+    let points = cases.iter().map(|case| case.points()).sum();
     let bar = out.begin(Kind::Failpoints.name(), points);
     let mut under_way = stream::iter(cases)
         .map(|case| {

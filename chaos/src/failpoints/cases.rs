@@ -15,7 +15,11 @@ use futures::{
     pin_mut,
     stream::FuturesUnordered,
 };
-use postmesh_kit::faults;
+use postmesh_kit::{
+    clock::{Clock as _, SystemClock},
+    faults,
+    time::to_proto,
+};
 use rand::{RngExt as _, rngs::StdRng};
 use tokio::time::Instant;
 
@@ -27,6 +31,7 @@ use crate::{
         Client, Mesh, Sandbox,
         drain::drain,
         history::{Account, Allowances, Target},
+        process::Start,
         remains,
         sandbox::Line,
         workload::{Crowd, Member},
@@ -49,11 +54,13 @@ pub(super) async fn run(plan: &Plan, case: Case, bar: &Bar) -> anyhow::Result<La
     let folder = tempfile::Builder::new().prefix("failpoints-").tempdir()?;
     let sandbox = Sandbox::start().await?;
     let mut stage = Stage::set(plan, case, folder.path(), &sandbox).await?;
-    let found = match case.mode {
-        Mode::Abort => stage.die_everywhere(bar).await?,
-        Mode::Error => stage.fail_everywhere("error", bar).await?,
-        Mode::Sleep => stage.fail_everywhere(&format!("sleep({STANDS_STILL_MS})"), bar).await?,
+    let sleep = format!("sleep({STANDS_STILL_MS})");
+    let (mut found, action) = match case.mode {
+        Mode::Abort => (stage.die_everywhere(bar).await?, "abort"),
+        Mode::Error => (stage.fail_everywhere("error", bar).await?, "error"),
+        Mode::Sleep => (stage.fail_everywhere(&sleep, bar).await?, sleep.as_str()),
     };
+    found.extend(stage.restore(action, bar).await?);
     let layer = stage.judge(plan, found).await?;
     sandbox.shutdown().await;
     Ok(layer)
@@ -104,12 +111,16 @@ impl<'a> Stage<'a> {
         self.folder.join("faults.log")
     }
 
+    /// The setting with failures at these points, at that hit.
+    fn plan(&self, points: &[&str], action: &str, hit: u64) -> (String, String) {
+        let failures: Vec<String> = points.iter().map(|point| format!("{point}={action}@{hit}")).collect();
+        (faults::VARIABLE.to_owned(), format!("{};log={}", failures.join(";"), self.log().display()))
+    }
+
     /// Starts the process with failures at these points.
     fn start(&mut self, points: &[&str], action: &str) -> anyhow::Result<()> {
-        let hit = self.case.hit;
-        let failures: Vec<String> = points.iter().map(|point| format!("{point}={action}@{hit}")).collect();
-        let plan = format!("{};log={}", failures.join(";"), self.log().display());
-        self.mesh.start_with(0, &[(faults::VARIABLE.to_owned(), plan)])
+        let plan = self.plan(points, action, self.case.hit);
+        self.mesh.start_with(0, &[plan])
     }
 
     /// Has users do what brings a post to the point.
@@ -154,7 +165,7 @@ impl<'a> Stage<'a> {
     /// One life per point, each ended there.
     async fn die_everywhere(&mut self, bar: &Bar) -> anyhow::Result<Vec<Violation>> {
         let mut found = Vec::new();
-        for point in tour::points(self.case.network) {
+        for point in tour::points(self.case.network).0 {
             self.start(&[point], "abort")?;
             let until = Instant::now() + PASSED_WITHIN;
             for _ in 0..self.case.hit {
@@ -202,7 +213,7 @@ impl<'a> Stage<'a> {
 
     /// One life with all points armed.
     async fn fail_everywhere(&mut self, action: &str, bar: &Bar) -> anyhow::Result<Vec<Violation>> {
-        let points = tour::points(self.case.network);
+        let (points, _) = tour::points(self.case.network);
         self.start(&points, action)?;
         let until = Instant::now() + ALL_PASSED_WITHIN;
         let mut left: Vec<&str> = points;
@@ -229,6 +240,33 @@ impl<'a> Stage<'a> {
         Ok(left.into_iter().map(|point| self.missed(point)).collect())
     }
 
+    /// The process ends, and an operator marks its data as a copy from just now: first failing at each point of that,
+    /// then in earnest. What is not sent by then is looked for before it is.
+    async fn restore(&mut self, action: &str, bar: &Bar) -> anyhow::Result<Vec<Violation>> {
+        if self.mesh.is_running(0) {
+            self.mesh.kill(0).await?;
+            self.crashes += 1;
+        }
+        let as_of = to_proto(SystemClock.now_ms()).to_string();
+        let args = ["restore", "--data", "data", "--as-of", &as_of];
+        let verb = Start {
+            name: "restore".to_owned(),
+            args: args.map(str::to_owned).to_vec(),
+            ready_url: String::new(),
+            ..self.mesh.starts[0].clone()
+        };
+        let mut found = Vec::new();
+        for point in tour::points(self.case.network).1 {
+            verb.spawn_with(&[self.plan(&[point], action, 1)])?.ended().await?;
+            if !self.failed().contains(point) {
+                found.push(self.missed(point));
+            }
+            bar.advance(1);
+        }
+        verb.once().await?;
+        Ok(found)
+    }
+
     fn missed(&self, point: &str) -> Violation {
         let Case { mode, network, .. } = self.case;
         let what = format!("{mode:?} on {}: no post passed {point}", network.name);
@@ -238,10 +276,6 @@ impl<'a> Stage<'a> {
     /// Lets everything come to its end and judges it.
     async fn judge(mut self, plan: &Plan, missed: Vec<Violation>) -> anyhow::Result<Layer> {
         self.sandbox.clear_script().await?;
-        if self.mesh.is_running(0) {
-            self.mesh.kill(0).await?;
-            self.crashes += 1;
-        }
         self.mesh.start(0)?;
         while let Some(ended) = self.under_way.next().await {
             ended.context("a user gave up")?;
@@ -252,7 +286,7 @@ impl<'a> Stage<'a> {
         let history = drain(sandbox, &mut mesh, &crowd, case.seed, crashes, allowances).await;
         let mut layer =
             remains::judged(plan, Kind::Failpoints.name(), case.seed, sandbox, &mesh, history).await;
-        layer.counts.failpoints = tour::points(case.network).len() as u64;
+        layer.counts.failpoints = case.points();
         layer.violations.extend(missed.into_iter().map(|violation| violation.in_case(case.seed, None)));
         Ok(layer)
     }
