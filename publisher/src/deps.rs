@@ -19,6 +19,7 @@ use crate::{
         policy::Policy,
     },
     holds::Holds,
+    followed::DatabaseClock,
     media::MediaSource,
     networks::{self, Networks, connect::Connectors},
     store::Store,
@@ -45,7 +46,10 @@ pub struct Deps {
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) policy: Policy,
+    /// The database's time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// The same clock, to be told what the database shows.
+    pub(crate) database_clock: Arc<DatabaseClock>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) store: Store,
     pub(crate) vault: Vault,
@@ -90,16 +94,19 @@ impl Parts {
             EVENTS => count(&ring),
             _ => wake.notify_one(),
         });
-        let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &deps.clock);
+        let database_clock = Arc::new(DatabaseClock::new(deps.clock));
+        let clock: Arc<dyn Clock> = database_clock.clone();
+        let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &clock);
         Self {
             policy: config.policy(),
-            vault: Vault::new(store.clone(), deps.keys.clone(), deps.clock.clone()),
+            vault: Vault::new(store.clone(), deps.keys.clone(), clock.clone()),
             store,
             media: MediaSource::new(deps.media),
             networks,
             connectors,
             keys: Keys::new(&deps.keys.derive(key::LABEL)),
-            clock: deps.clock,
+            clock,
+            database_clock,
             lifecycle: deps.lifecycle,
             clock_guard: Arc::new(ClockGuard::default()),
             log_position: LogPosition::default(),

@@ -19,6 +19,7 @@ pub mod deps;
 pub mod domain;
 pub mod drills;
 pub mod error;
+mod followed;
 mod holds;
 pub mod media;
 mod metrics;

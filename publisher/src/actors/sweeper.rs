@@ -20,8 +20,11 @@ pub(super) async fn sweep(parts: Arc<Parts>, accounts: Accounts) {
 }
 
 async fn try_sweep(parts: &Parts, accounts: &Accounts) -> Result<(), Error> {
+    let asked = parts.database_clock.own_ms();
     let database_now = parts.store.now().await?;
-    parts.clock_guard.agrees(database_now);
+    if parts.clock_guard.agrees(database_now) {
+        parts.database_clock.follow(database_now, asked);
+    }
     epoch::guard(parts).await?;
     let soon = database_now + i64::try_from(parts.config.sweep_ms).unwrap_or(0);
     accounts.wake_all(parts.store.accounts_with_work(soon, LIMIT, parts.owner).await?);

@@ -5,7 +5,7 @@
 use postmesh_kit::{
     clock::{Clock, SystemClock},
     faults::{self, Bug},
-    write,
+    read, write,
 };
 use uuid::Uuid;
 
@@ -68,6 +68,17 @@ impl Store {
                 "update account_leases set until_at = $2 + $3 where owner = $1 and until_at > $3")
                 .bind(owner).bind(ttl).bind(now).execute(&mut *tx).await?;
             Ok::<_, Error>(renewed.rows_affected())
+        })
+    }
+
+    /// Whether this process serves the account now.
+    pub(crate) async fn holds_lease(&self, account_id: Uuid, owner: Uuid) -> Result<bool, Error> {
+        let sqlite = self.db.is_sqlite();
+        read!(self.db, c => {
+            Ok(sqlx::query_scalar(timed!(sqlite,
+                "select exists (select 1 from account_leases
+                  where account_id = $1 and owner = $2 and until_at > ", ")"))
+                .bind(account_id).bind(owner).fetch_one(&mut *c).await?)
         })
     }
 

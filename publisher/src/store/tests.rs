@@ -362,7 +362,10 @@ async fn a_lease_has_one_owner_and_its_fence_grows() {
         assert_eq!(store.acquire_lease(ACCOUNT, b, 30_000).await.unwrap(), None);
         assert_eq!(store.acquire_lease(ACCOUNT, a, 30_000).await.unwrap(), Some(2));
         store.renew_leases(a, 30_000).await.unwrap();
+        assert!(store.holds_lease(ACCOUNT, a).await.unwrap());
+        assert!(!store.holds_lease(ACCOUNT, b).await.unwrap());
         store.release_leases(a).await.unwrap();
+        assert!(!store.holds_lease(ACCOUNT, a).await.unwrap(), "what was given back");
         assert_eq!(store.renew_leases(a, 30_000).await.unwrap(), 0, "what ended stays ended");
         assert_eq!(store.acquire_lease(ACCOUNT, b, 30_000).await.unwrap(), Some(3));
         store.begin_life().await.unwrap();

@@ -148,7 +148,13 @@ impl State {
         let lifecycle = parts.lifecycle.clone();
         let is_refused = self.refused == Some(session.token_version);
         run(&lifecycle, myself, async move {
-            Msg::Refreshed(session::refresh(&parts, &session, is_refused).await)
+            // Whoever stood still for long may have been succeeded, and a refresh token can be used once.
+            let refreshed = match parts.store.holds_lease(session.account_id, parts.owner).await {
+                Ok(true) => session::refresh(&parts, &session, is_refused).await,
+                Ok(false) => Err(Error::NotOwner(session.account_id)),
+                Err(error) => Err(error),
+            };
+            Msg::Refreshed(refreshed)
         });
     }
 
@@ -178,6 +184,11 @@ impl State {
                     self.again_at = now + AGAIN;
                 }
                 self.answer_with_what_holds();
+            }
+            Err(Error::NotOwner(_)) => {
+                self.fence = None; // it is taken up again, or given up
+                self.line.forget_idle();
+                self.may_have_more = true;
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, account.id = %self.account_id, "tokens could not be refreshed");
