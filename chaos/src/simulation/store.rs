@@ -69,6 +69,7 @@ pub(super) enum Intent {
     Waits { until: i64 },
     Outdated,
     Exhausted,
+    NotOwner,
 }
 
 /// What is to be armed.
@@ -198,6 +199,10 @@ impl Store {
             (lease.owner, lease.until, lease.fence) = (owner, now + ttl, lease.fence + 1);
             lease.fence
         })
+    }
+
+    pub(super) fn holds_lease(&self, account: Uuid, owner: Uuid, now: i64) -> bool {
+        self.leases.get(&account).is_some_and(|lease| lease.owner == owner && lease.until > now)
     }
 
     pub(super) fn renew(&mut self, owner: Uuid, ttl: i64, now: i64) {

@@ -45,8 +45,9 @@ pub(super) struct Worker {
     pub(super) is_up: bool,
     /// It stands still until then.
     pub(super) still_until: i64,
-    /// How far its clock is off.
+    /// How far its own clock is off, and how far it holds the database's to be ahead of that.
     pub(super) skew: i64,
+    pub(super) ahead: i64,
     /// Its clock leapt; what is late by it is not believed before then, by true time.
     pub(super) unsteady_until: i64,
     pub(super) actors: BTreeMap<Uuid, Actor>,
@@ -135,9 +136,9 @@ pub(super) struct Place {
 }
 
 impl World {
-    /// The clock of a worker's process.
+    /// The database's time as a worker tells it.
     pub(super) fn clock(&self, worker: usize) -> i64 {
-        self.now + self.workers[worker].skew
+        self.now + self.workers[worker].skew + self.workers[worker].ahead
     }
 
     /// Hands a message to an account's actor, which is started for it when it must be.
@@ -209,6 +210,12 @@ impl World {
             Msg::Intended(Ok(Intent::Committed { tries })) => {
                 actor.refresh_tries = tries;
                 self.call_refresh(place, actor.refreshing);
+            }
+            Msg::Intended(Ok(Intent::NotOwner)) => {
+                actor.is_refreshing = false;
+                actor.fence = None;
+                actor.line.forget_idle();
+                actor.may_have_more = true;
             }
             Msg::Intended(Ok(Intent::Outdated)) => {
                 actor.is_refreshing = false;

@@ -20,7 +20,7 @@ use super::{
     Seen, class_of,
     people::Planned,
     network::{Asked, Networks, Send, Trouble},
-    store::{Arm, Arming, Store},
+    store::{Arm, Arming, Intent, Store},
     worker::{LEASE, LOOK, Msg, Place, SWEEP, Session, Worker},
 };
 
@@ -136,6 +136,7 @@ impl World {
             is_up: true,
             still_until: 0,
             skew: 0,
+            ahead: 0,
             unsteady_until: 0,
             actors: BTreeMap::new(),
         };
@@ -383,7 +384,12 @@ impl World {
             }
             Op::Intend { version } => {
                 let clock = self.clock(place.worker);
-                Msg::Intended(Ok(self.store.intend_refresh(account, version, clock)))
+                let is_held = self.store.holds_lease(account, owner, now);
+                Msg::Intended(Ok(if is_held {
+                    self.store.intend_refresh(account, version, clock)
+                } else {
+                    Intent::NotOwner
+                }))
             }
             Op::WithdrawIntent { version } => {
                 let row = self.store.accounts.get_mut(&account)?;
@@ -534,6 +540,7 @@ impl World {
         }
         let now = self.database_now();
         if self.database_away <= self.now {
+            self.workers[w].ahead = now - (self.now + self.workers[w].skew);
             for account in self.store.accounts_with_work(now + SWEEP, now) {
                 self.hear(Place { worker: w, life, account }, Msg::Wake);
             }
