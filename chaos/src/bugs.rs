@@ -116,8 +116,9 @@ const TRIALS: [Trial; 12] = [
 
 /// The number of a trial is part of the seeds of its runs, so that a replay needs nothing else.
 fn seed_of(plan: &Plan, place: usize) -> u64 {
-    let count = TRIALS.len() as u64;
-    (0..).map(|n| plan.case(Kind::Bugs, n)).find(|seed| seed % count == place as u64).unwrap_or_default()
+    let is_of_place = |seed: &u64| seed % TRIALS.len() as u64 == place as u64;
+    let mut drawn = (0..u64::MAX).map(|n| plan.case(Kind::Bugs, n));
+    drawn.find(is_of_place).unwrap_or_default()
 }
 
 /// Tries every bug.

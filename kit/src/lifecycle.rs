@@ -64,20 +64,26 @@ impl Lifecycle {
     }
 }
 
-/// Completes when the process is asked to end (SIGINT or SIGTERM).
-pub async fn signalled() {
+/// Completes when the process is asked to end (SIGINT or SIGTERM) after this was called: from then on a request to end
+/// is heard, though it may come before the future is awaited. Called on a runtime.
+pub fn signalled() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate =
-            signal(SignalKind::terminate()).expect("signal handlers can be installed at start");
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+        let listen = |kind| signal(kind).expect("signal handlers can be installed at start");
+        let (mut terminate, mut interrupt) =
+            (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
         }
     }
     #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+    async {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl FromStr for Plan {
             let (name, value) = part.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
             match name.trim() {
                 "bug" => {
-                    plan.bugs.push(Bug::named(value.trim()).ok_or_else(|| wrong("names no seeded bug"))?)
+                    plan.bugs.push(Bug::named(value.trim()).ok_or_else(|| wrong("names no seeded bug"))?);
                 }
                 "log" => {
                     let path = value.trim();

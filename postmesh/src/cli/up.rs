@@ -26,11 +26,19 @@ impl Up {
         let began = Instant::now();
         let mut config = self.settings.load()?;
         telemetry::log(&config.log);
+        // Heard from here on, so that whoever sees it ready can end it in good order.
+        let interrupted = signalled();
+        tokio::pin!(interrupted);
         let sandbox = if self.sandbox { Some(start_sandbox(&mut config).await?) } else { None };
         let folder = config.data.dir.clone();
         let public_url = config.public.url.clone();
-        let mesh = match Mesh::start(config).await {
-            Ok(mesh) => mesh,
+        let started = tokio::select! {
+            started = Box::pin(Mesh::start(config)) => started.map(Some),
+            () = &mut interrupted => Ok(None),
+        };
+        let mesh = match started {
+            Ok(Some(mesh)) => mesh,
+            Ok(None) => return Ok(ExitCode::SUCCESS),
             Err(error) => {
                 if let Some(sandbox) = sandbox {
                     sandbox.shutdown().await;
@@ -57,8 +65,6 @@ impl Up {
                 _ => {}
             }
         };
-        let interrupted = signalled();
-        tokio::pin!(interrupted);
         let stopped_early = tokio::select! {
             () = &mut interrupted => true,
             () = demo => false,
