@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use super::scene::{Ground, Load, lateness_violations};
+use super::scene::{Ground, Load, lateness_violations, now_ms};
 use crate::{Layer, Violation, rig::history::Target};
 
 /// What is due this long after the store went away had not been prepared by then.
@@ -42,15 +42,13 @@ impl Drop for Away {
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.embedded(&[]).await?;
     let store = scene.mesh.folder.join("data/blobs");
-    scene
-        .begin(Load { changes: false, media: 0.4, window: Duration::from_secs(7), ..Load::default() })
-        .await?;
+    scene.begin(Load { changes: false, media: 0.4, window: Duration::from_secs(7), ..Load::default() })?;
     scene.end_of_writing().await?;
     scene.wait_due(0.0).await;
     let away = Away::take(store, scene.coin())?;
-    let gone_ms = scene.now_ms();
+    let gone_ms = now_ms();
     tokio::time::sleep(scene.between(Duration::from_millis(4_500), Duration::from_secs(6))).await;
-    let back_ms = scene.now_ms();
+    let back_ms = now_ms();
     drop(away);
     scene
         .judge_with(|history| {

@@ -72,6 +72,8 @@ impl Full {
     fn end(&self, scene: &mut Scene) -> anyhow::Result<()> {
         match self {
             Self::Ballast(small) => Ok(fs::remove_file(small.ballast())?),
+            // A process that has ended took its limit along.
+            Self::Limit if !scene.mesh.is_running(0) => Ok(()),
             Self::Limit => limit(scene, "unlimited:"),
         }
     }
@@ -93,17 +95,17 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     };
     // A write beyond a limit is a signal first, deadly unless it is ignored.
     let mut scene = ground.embedded_through(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).await?;
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     scene.wait_due(0.2).await;
     full.begin(&mut scene)?;
     let time = scene.between(Duration::from_secs(2), Duration::from_secs(4));
     tokio::time::sleep(time).await;
     let mut found = Vec::new();
-    if !scene.mesh.is_running(0) {
+    let lives = scene.mesh.is_running(0);
+    full.end(&mut scene)?;
+    if !lives {
         found.push(Violation::of("disk", "the process ended when the disk was full"));
         scene.mesh.start_all().await?;
-    } else {
-        full.end(&mut scene)?;
     }
     scene.end_of_writing().await?;
     let folder = scene.mesh.folder.join("data");

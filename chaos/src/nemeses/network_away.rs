@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
-use super::scene::{Ground, Load, lateness_violations};
+use super::scene::{Ground, Load, lateness_violations, now_ms};
 use crate::Layer;
 
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
@@ -19,15 +19,15 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
         json!({"kind": "accept_then_reset"}),
         json!({"kind": "accept_then_timeout"}),
     ];
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     scene.wait_due(0.2).await;
-    let began_ms = scene.now_ms();
+    let began_ms = now_ms();
     let fault = faults.choose(&mut scene.rng).cloned().unwrap_or_default();
     scene.say(&format!("{away}: {fault}"));
     scene.sandbox.script(json!({"network": away, "operation": "any", "fault": fault, "times": 0})).await?;
     tokio::time::sleep(scene.between(Duration::from_secs(2), Duration::from_secs(4))).await;
     scene.sandbox.clear_script().await?;
-    let ended_ms = scene.now_ms();
+    let ended_ms = now_ms();
     scene
         .judge_with(|history| {
             lateness_violations(history, (began_ms, ended_ms), |_, account| account.network == away)

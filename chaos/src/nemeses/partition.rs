@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::seq::IndexedRandom as _;
 
-use super::scene::{Backing, Ground, Load, Scene, address};
+use super::scene::{Backing, DATABASE, Ground, Load, Scene, address};
 use crate::{
     Layer,
     rig::proxy::{Proxy, Way, Wire},
@@ -28,7 +28,7 @@ const FAULTS: [Wire; 6] = [
 pub(super) async fn database(mut ground: Ground) -> anyhow::Result<Layer> {
     let backing = Backing::start().await?;
     let wire = Proxy::to(backing.postgres.addr()).await?;
-    let url = backing.postgres.url(wire.addr, backing.database());
+    let url = backing.postgres.url(wire.addr, DATABASE);
     let scene = ground
         .six(&backing, |mesh| {
             let publisher = mesh.number_of("publisher");
@@ -64,7 +64,7 @@ pub(super) async fn network(mut ground: Ground) -> anyhow::Result<Layer> {
 
 /// Two partitions of different kinds while posts are due.
 async fn split(mut scene: Scene, wire: &Proxy) -> anyhow::Result<Layer> {
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     let faults: Vec<Wire> = FAULTS.sample(&mut scene.rng, 2).copied().collect();
     for (part, fault) in [0.1, 0.6].into_iter().zip(faults) {
         scene.wait_due(part).await;

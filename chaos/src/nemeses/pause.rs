@@ -34,7 +34,7 @@ async fn stand_still(scene: &mut Scene, name: &str) -> anyhow::Result<()> {
             .await?;
     }
     scene.scatter().await?;
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     let n = scene.mesh.number_of(name);
     for part in [0.15, 0.6] {
         scene.wait_due(part).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scene::{Backing, Ground, Load};
+use super::scene::{Backing, DATABASE, Ground, Load};
 use crate::{
     Layer,
     rig::{
@@ -16,7 +16,7 @@ use crate::{
 pub(super) async fn kill(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut backing = Backing::start().await?;
     let mut scene = ground.six(&backing, |_| Ok(())).await?;
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     for part in [0.1, 0.6] {
         scene.wait_due(part).await;
         tokio::time::sleep(scene.between(Duration::ZERO, Duration::from_millis(400))).await;
@@ -34,14 +34,14 @@ pub(super) async fn failover(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut backing = Backing::start().await?;
     let standby = backing.postgres.standby(backing.postgres.addr(), Following::Synchronous).await?;
     let mut scene = ground.six(&backing, |_| Ok(())).await?;
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     scene.wait_due(0.3).await;
     tokio::time::sleep(scene.between(Duration::ZERO, Duration::from_millis(400))).await;
     backing.postgres.kill().await;
     scene.note_break();
     standby.promote().await?;
     backing.wire.lead_to(vec![standby.addr()]);
-    scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), backing.database()));
+    scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), DATABASE));
     scene.end_of_writing().await?;
     scene.judge(Vec::new()).await
 }
@@ -53,7 +53,7 @@ pub(super) async fn amnesia(mut ground: Ground) -> anyhow::Result<Layer> {
     let stream = Proxy::to(backing.postgres.addr()).await?;
     let standby = backing.postgres.standby(stream.addr, Following::Asynchronous).await?;
     let mut scene = ground.six(&backing, |_| Ok(())).await?;
-    scene.begin(Load { changes: false, ..Load::default() }).await?;
+    scene.begin(Load { changes: false, ..Load::default() })?;
     scene.end_of_writing().await?;
     scene.wait_due(0.2).await;
     stream.set(Wire::Swallow(Way::Both));
@@ -62,6 +62,6 @@ pub(super) async fn amnesia(mut ground: Ground) -> anyhow::Result<Layer> {
     scene.note_break();
     standby.promote().await?;
     backing.wire.lead_to(vec![standby.addr()]);
-    scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), backing.database()));
+    scene.mesh.rows = Rows::Postgres(standby.url(standby.addr(), DATABASE));
     scene.judge(Vec::new()).await
 }

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::scene::{Backing, Ground, Load, lateness_violations};
+use super::scene::{Backing, Ground, Load, lateness_violations, now_ms};
 use crate::Layer;
 
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut backing = Backing::start().await?;
     let mut scene = ground.six(&backing, |_| Ok(())).await?;
-    scene.begin(Load::default()).await?;
+    scene.begin(Load::default())?;
     scene.wait_due(0.2).await;
-    let began_ms = scene.now_ms();
+    let began_ms = now_ms();
     backing.redis.flush().await?;
     scene.wait_due(0.4).await;
     backing.redis.kill().await;
@@ -19,6 +19,6 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     tokio::time::sleep(away).await;
     backing.redis.resume().await?;
     backing.redis.flush().await?;
-    let ended_ms = scene.now_ms();
+    let ended_ms = now_ms();
     scene.judge_with(|history| lateness_violations(history, (began_ms, ended_ms), |_, _| false)).await
 }

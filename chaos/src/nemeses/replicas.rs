@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::Connection as _;
 
-use super::scene::{Backing, Ground, LEASE, Load};
+use super::scene::{Backing, DATABASE, Ground, LEASE, Load, now_ms};
 use crate::{Layer, Violation, rig::History};
 
 /// Accounts of a dead publisher have moved after a lease and this.
@@ -16,7 +16,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let backing = Backing::start().await?;
     let mut scene = ground.replicas(&backing, &["publisher", "scheduler"]).await?;
     scene.scatter().await?;
-    scene.begin(Load { window: Duration::from_secs(9), ..Load::default() }).await?;
+    scene.begin(Load { window: Duration::from_secs(9), ..Load::default() })?;
     let mut found = Vec::new();
     let mut owners = 0;
     for part in [0.05, 0.15, 0.3] {
@@ -28,7 +28,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     }
     let publisher = if scene.coin() { "publisher" } else { "publisher-2" };
     scene.kill(publisher).await?;
-    let killed_ms = scene.now_ms();
+    let killed_ms = now_ms();
     let scheduler = if scene.coin() { "scheduler" } else { "scheduler-2" };
     let after = scene.between(Duration::ZERO, Duration::from_secs(2));
     tokio::time::sleep(after).await;
@@ -49,7 +49,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
 
 /// Publishers that hold leases now.
 async fn leaseholders(backing: &Backing) -> anyhow::Result<i64> {
-    let url = backing.postgres.url(backing.postgres.addr(), backing.database());
+    let url = backing.postgres.url(backing.postgres.addr(), DATABASE);
     let mut connection = sqlx::PgConnection::connect(&url).await?;
     let now = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
     let owners = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(

@@ -7,7 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context as _, ensure};
 use postmesh_kit::time::to_proto;
 
-use super::scene::{Ground, Load, Scene};
+use super::scene::{Ground, Load, Scene, now_ms};
 use crate::{Layer, rig::process::Start};
 
 /// When the posts are due that were planned before the copy was made, counted from then.
@@ -18,7 +18,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.embedded(&[]).await?;
-    scene.begin(Load { window: Duration::from_secs(1), ..Load::default() }).await?;
+    scene.begin(Load { window: Duration::from_secs(1), ..Load::default() })?;
     let mut planned = Vec::new();
     for ahead in AHEAD {
         planned.extend(scene.post_each(ahead).await?);
@@ -27,7 +27,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     scene.mesh.terminate(0, ENDS_WITHIN).await?;
     let (data, copy) = (scene.mesh.folder.join("data"), scene.mesh.folder.join("copy"));
     copy_folder(&data, &copy)?;
-    let as_of = to_proto(scene.now_ms()).to_string();
+    let as_of = to_proto(now_ms()).to_string();
     scene.mesh.start_all().await?;
 
     // The copy comes back in the middle of what it does not know.

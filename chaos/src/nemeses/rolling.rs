@@ -31,7 +31,7 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let mut scene = ground.six(&backing, |_| Ok(())).await?;
     let channel = Endpoint::from_shared(scene.mesh.url.clone())?.connect_lazy();
     let token = register(channel.clone()).await?;
-    scene.begin(Load { window: Duration::from_secs(8), ..Load::default() }).await?;
+    scene.begin(Load { window: Duration::from_secs(8), ..Load::default() })?;
     let life = Lifecycle::new();
     let readers: Vec<_> =
         (0..READERS).map(|_| life.spawn(read(channel.clone(), token.clone(), life.clone()))).collect();

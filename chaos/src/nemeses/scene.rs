@@ -51,7 +51,7 @@ const SCATTER_EVERY: Duration = Duration::from_millis(100);
 /// What follows the name of a service's second process.
 const SECOND: &str = "-2";
 /// The database of a mesh.
-const DATABASE: &str = "mesh";
+pub(super) const DATABASE: &str = "mesh";
 
 /// How much is going on.
 #[derive(Debug, Clone)]
@@ -85,11 +85,6 @@ impl Backing {
         postgres.create(DATABASE).await?;
         let wire = Proxy::to(postgres.addr()).await?;
         Ok(Self { postgres, wire, redis })
-    }
-
-    /// The name of the mesh's database.
-    pub(super) fn database(&self) -> &'static str {
-        DATABASE
     }
 
     fn backends(&self) -> Backends {
@@ -228,6 +223,11 @@ impl Ground {
     }
 }
 
+/// Now, in Unix milliseconds.
+pub(super) fn now_ms() -> i64 {
+    SystemClock.now_ms()
+}
+
 /// Where a service of a mesh listens for the others.
 pub(super) fn address(mesh: &Mesh, service: &str) -> anyhow::Result<SocketAddr> {
     let start = &mesh.starts[mesh.number_of(service)];
@@ -270,7 +270,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// The users begin to write.
-    pub(super) async fn begin(&mut self, load: Load) -> anyhow::Result<()> {
+    pub(super) fn begin(&mut self, load: Load) -> anyhow::Result<()> {
         ensure!(self.writing.is_none(), "the users are writing");
         let changes = if load.changes { 0.1 } else { 0.0 };
         let work = workload::Load {
@@ -337,7 +337,7 @@ impl Scene {
 
     async fn post(&mut self, user: usize, account: &str, ahead: Duration) -> anyhow::Result<Written> {
         let text = format!("apart {:016x}", self.rng.next_u64());
-        let due_ms = self.now_ms() + i64::try_from(ahead.as_millis())?;
+        let due_ms = now_ms() + i64::try_from(ahead.as_millis())?;
         let parts = vec![Part { text, media: Vec::new() }];
         let draft = Draft { parts, accounts: vec![account.to_owned()], due_ms };
         self.crowd.users[user].user.create(draft).await
@@ -367,7 +367,7 @@ impl Scene {
 
     /// Notes that an answer may be lost now: who asked died, stands still, or forgets.
     pub(super) fn note_break(&mut self) {
-        self.broken_ms.push(self.now_ms());
+        self.broken_ms.push(now_ms());
     }
 
     /// A time between two, drawn.
@@ -378,10 +378,6 @@ impl Scene {
     /// One of two, drawn.
     pub(super) fn coin(&mut self) -> bool {
         self.rng.random_bool(0.5)
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        SystemClock.now_ms()
     }
 
     /// Notes in the suite's log what was drawn.
