@@ -24,7 +24,11 @@ pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {
     let began_ms = now_ms();
     let fault = faults.choose(&mut scene.rng).cloned().unwrap_or_default();
     scene.say(&format!("{away}: {fault}"));
-    scene.sandbox.script(json!({"network": away, "operation": "any", "fault": fault, "times": 0})).await?;
+    // Uploads are left alone: one may take two minutes to be given up, longer than a case lasts.
+    let rules: Vec<Value> = ["publish", "read", "refresh", "session", "token"]
+        .map(|operation| json!({"network": away, "operation": operation, "fault": fault, "times": 0}))
+        .to_vec();
+    scene.sandbox.script(Value::from(rules)).await?;
     tokio::time::sleep(scene.between(Duration::from_secs(2), Duration::from_secs(4))).await;
     scene.sandbox.clear_script().await?;
     let ended_ms = now_ms();

@@ -54,7 +54,7 @@ const SECOND: &str = "-2";
 pub(super) const DATABASE: &str = "mesh";
 
 /// How much is going on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     /// How long posts are written.
     pub(super) window: Duration,
