@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use postmesh_kit::clockguard::Boottime;
+
 use super::{Accounts, epoch};
 use crate::{deps::Parts, error::Error, metrics};
 
@@ -20,7 +22,7 @@ pub(super) async fn sweep(parts: Arc<Parts>, accounts: Accounts) {
 }
 
 async fn try_sweep(parts: &Parts, accounts: &Accounts) -> Result<(), Error> {
-    let asked = parts.database_clock.own_ms();
+    let asked = Boottime::now();
     let database_now = parts.store.now().await?;
     if parts.clock_guard.agrees(database_now) {
         parts.database_clock.follow(database_now, asked);

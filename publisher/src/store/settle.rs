@@ -146,16 +146,18 @@ macro_rules! store_change {
                 .bind(change.account_id).bind(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX / 4))
                 .execute(&mut *$tx).await?;
         }
-        if let Some(closing) = change.close {
+        // A fact may come from somebody who knows less than the ledger: once it is published, no attempt is open.
+        let is_published = change.native_id.is_some() && after.state == State::Published;
+        if let Some(closing) = change.close.or(is_published.then_some($crate::domain::step::Closing::Accepted)) {
             sqlx::query($crate::store::timed!($sqlite,
                 "update publish_attempts
                     set outcome = $3, http_status = $4, platform_code = $5, request_id = $6, native_id = $7,
                         evidence = $8, closed_at = ", "
-                  where target_id = $1 and n = $2 and outcome is null"))
+                  where target_id = $1 and (n = $2 or $9 and revision = $10) and outcome is null"))
                 .bind(change.target_id).bind(change.attempt_n).bind(closing.as_str())
                 .bind(change.wire.http_status.map(i64::from)).bind(change.wire.platform_code.clone())
                 .bind(change.wire.request_id.clone()).bind(change.native_id.clone()).bind(change.evidence.clone())
-                .execute(&mut *$tx).await?;
+                .bind(is_published).bind(change.revision).execute(&mut *$tx).await?;
         }
         let moved = if let (Some(native_id), State::Published) = (&change.native_id, after.state) {
             sqlx::query($crate::store::timed!($sqlite,

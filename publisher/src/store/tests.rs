@@ -16,7 +16,7 @@ use crate::{
     MIGRATIONS,
     domain::{
         content::Content,
-        outcome::{DeliveryClass, Outcome, Wire},
+        outcome::{DeliveryClass, Found, Outcome, Wire},
         policy::Policy,
         state::State,
         step::{self, Event, Problem, step},
@@ -89,6 +89,14 @@ fn an_arm(target: u128, owner: Uuid, fence: i64) -> ArmRequest {
         nonce: Uuid::now_v7(),
         guard: Arc::new(ClockGuard::default()),
     }
+}
+
+async fn open_attempts(store: &Store) -> i64 {
+    let count: Result<i64, Error> = read!(store.db, c => {
+        Ok(sqlx::query_scalar("select count(*) from publish_attempts where outcome is null")
+            .fetch_one(&mut *c).await?)
+    });
+    count.unwrap()
 }
 
 async fn row(store: &Store, target: u128) -> Stored {
@@ -349,6 +357,28 @@ async fn what_a_network_accepted_is_stored_wherever_the_delivery_is_by_now() {
         let states: Vec<_> =
             store.events_after(0, 10).await.unwrap().into_iter().map(|event| event.state).collect();
         assert_eq!(states, ["unknown", "published"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_published_has_no_open_attempt_whoever_found_it() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 1).await;
+        store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
+        let class = DeliveryClass::NaturalKey;
+        let lost = change(&store, 1, Event::Lost, class).await;
+        store.apply(vec![lost]).await.unwrap();
+        // Somebody reads it, stands still, and tells only after another one has sent it again.
+        let live =
+            Found::Live { native_id: "77".into(), url: String::new(), evidence: "read".into() };
+        let found = change(&store, 1, Event::Looked(live), class).await;
+        let resend = ArmRequest { from: State::Unknown, close: Some(1), ..an_arm(1, owner, fence) };
+        let (_, arming) = store.apply_and_arm(vec![], resend).await.unwrap();
+        assert!(matches!(arming, Arming::Armed { .. }), "{arming:?}");
+        assert_eq!(store.apply(vec![found]).await.unwrap(), [true]);
+        assert_eq!(row(&store, 1).await.state, "published");
+        assert_eq!(open_attempts(&store).await, 0, "an open one would block the account for ever");
     })
     .await;
 }
