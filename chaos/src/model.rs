@@ -26,7 +26,7 @@ use postmesh_publisher::domain::outcome::DeliveryClass;
 
 use self::{
     acts::Act,
-    world::{Rules, World, mark},
+    world::{Rules, Worker, World, mark},
 };
 use crate::{Counts, Layer, Plan, Progress, Violation, plan::Kind};
 
@@ -121,6 +121,10 @@ fn goes_on_for_ever(world: &World, rules: &Rules, ends: &mut HashSet<u64>) -> Op
             return Some("without further faults it never ends");
         }
         here = world.calm(rules);
+        let is_quiet = world.workers.iter().all(|worker| matches!(worker, Worker::Idle { .. }));
+        if here.is_none() && is_quiet && world.row.open.is_some() {
+            return Some("it has ended, and an attempt stays open");
+        }
     }
     ends.extend(road);
     None

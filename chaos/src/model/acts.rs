@@ -479,6 +479,9 @@ impl World {
                 row.state,
                 State::Sending | State::Unknown | State::Processing | State::NeedsConfirmation
             );
+            if is_same {
+                self.row.open = None;
+            }
             if is_same && may {
                 row.state = State::Published;
                 row.next_at = None;

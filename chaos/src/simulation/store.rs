@@ -310,6 +310,11 @@ impl Store {
         if let (Some(closing), Some(attempt)) = (change.close, attempt) {
             attempt.outcome.get_or_insert(closing.as_str());
         }
+        if change.native_id.is_some() && change.after.state == State::Published {
+            for attempt in row.attempts.iter_mut().filter(|attempt| attempt.revision == change.revision) {
+                attempt.outcome.get_or_insert("accepted");
+            }
+        }
         let (state, after) = (row.state(), &change.after);
         let is_same = row.stored.revision == change.revision;
         if let (Some(native_id), State::Published) = (&change.native_id, after.state) {

@@ -45,11 +45,12 @@ pub(super) struct Worker {
     pub(super) is_up: bool,
     /// It stands still until then.
     pub(super) still_until: i64,
-    /// How far its own clock is off, and how far it holds the database's to be ahead of that.
+    /// How far its own clock is off; by how much it misses the database's time, which it tells once it asked.
     pub(super) skew: i64,
-    pub(super) ahead: i64,
-    /// Its clock leapt; what is late by it is not believed before then, by true time.
+    pub(super) off: i64,
+    /// Before it asked its clock leapt; what is late by it is not believed before then, by true time.
     pub(super) unsteady_until: i64,
+    pub(super) has_asked: bool,
     pub(super) actors: BTreeMap<Uuid, Actor>,
 }
 
@@ -72,7 +73,7 @@ pub(super) enum Msg {
     Begun(Result<Vec<Uuid>, ()>, Vec<(Uuid, bool)>),
     /// A reversible step ended.
     Made { id: Uuid, begins: bool, made: Result<Option<String>, Fault> },
-    Saved { id: Uuid, begins: bool, saved: Result<(), ()> },
+    Saved { id: Uuid, begins: bool, saved: Result<String, ()> },
     Marked { id: Uuid, marked: Result<bool, ()> },
     /// A job's transaction was answered, or not.
     Stored(Result<(Vec<bool>, Option<Arming>), ()>),
@@ -138,7 +139,7 @@ pub(super) struct Place {
 impl World {
     /// The database's time as a worker tells it.
     pub(super) fn clock(&self, worker: usize) -> i64 {
-        self.now + self.workers[worker].skew + self.workers[worker].ahead
+        self.now + self.workers[worker].off
     }
 
     /// Hands a message to an account's actor, which is started for it when it must be.
@@ -181,7 +182,12 @@ impl World {
             Msg::Begun(begun, tasks) => self.begun(actor, place, begun, tasks),
             Msg::Made { id, begins, made } => self.made(actor, place, id, begins, made),
             Msg::Saved { id, begins, saved } => match saved {
-                Ok(()) => self.finish(actor, place, id, begins),
+                Ok(container) => {
+                    if let Some(item) = actor.line.get_mut(id) {
+                        item.handles.insert("container".into(), container.into());
+                    }
+                    self.finish(actor, place, id, begins);
+                }
                 Err(()) => self.prepared(actor, place, id, Some(Err(Fault::Store("away".into())))),
             },
             Msg::Marked { id, marked } => {
@@ -441,7 +447,6 @@ impl World {
                     actor.preparing -= 1;
                     return;
                 };
-                item.handles.insert("container".into(), container.as_str().into());
                 let revision = item.stored.revision;
                 self.ask(place, Op::SaveHandle { id, revision, begins, value: container });
             }

@@ -136,8 +136,9 @@ impl World {
             is_up: true,
             still_until: 0,
             skew: 0,
-            ahead: 0,
+            off: 0,
             unsteady_until: 0,
+            has_asked: false,
             actors: BTreeMap::new(),
         };
         let mut world = Self {
@@ -351,7 +352,7 @@ impl World {
             }
             Op::SaveHandle { id, revision, begins, value } => {
                 self.store.save_handle(id, revision, "container", &value);
-                Msg::Saved { id, begins, saved: Ok(()) }
+                Msg::Saved { id, begins, saved: Ok(value) }
             }
             Op::Mark(id) => Msg::Marked { id, marked: Ok(self.store.mark_prepared(id, now)) },
             Op::Job { changes, arm } => {
@@ -540,7 +541,9 @@ impl World {
         }
         let now = self.database_now();
         if self.database_away <= self.now {
-            self.workers[w].ahead = now - (self.now + self.workers[w].skew);
+            self.workers[w].off = now - self.now;
+            self.workers[w].has_asked = true;
+            self.workers[w].unsteady_until = 0;
             for account in self.store.accounts_with_work(now + SWEEP, now) {
                 self.hear(Place { worker: w, life, account }, Msg::Wake);
             }
@@ -640,7 +643,9 @@ impl World {
                 self.later(wait, Event::Break(Break::Start(w)));
             }
             Break::Start(w) if !self.workers[w].is_up => {
-                self.workers[w].is_up = true;
+                let worker = &mut self.workers[w];
+                worker.is_up = true;
+                (worker.off, worker.has_asked) = (worker.skew, false);
                 self.begin_life(w);
             }
             Break::Pause(w, until) => {
@@ -683,8 +688,12 @@ impl World {
 
     /// A worker's clock is set; its process notices, and believes it again after a steady minute.
     fn set_clock(&mut self, w: usize, skew: i64) {
-        self.workers[w].skew = skew;
-        self.workers[w].unsteady_until = self.now + 65_000;
+        let worker = &mut self.workers[w];
+        worker.skew = skew;
+        if !worker.has_asked {
+            worker.off = skew;
+            worker.unsteady_until = self.now + 65_000;
+        }
     }
 
     /// Wakes an account at one of the workers: a hint, which may be lost.
