@@ -65,6 +65,9 @@ pub async fn run(options: &Options, out: &Progress) -> anyhow::Result<Report> {
     };
     for round in 1_u64.. {
         for layer in layers(&plan, &options.layers, out).await? {
+            for violation in &layer.violations {
+                out.say(&format!("{}: {}: {}", layer.name, violation.invariant, violation.what));
+            }
             report.add(layer);
         }
         report.seconds = began.elapsed().as_secs();

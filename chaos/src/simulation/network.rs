@@ -285,14 +285,13 @@ impl Networks {
 
     /// A refresh token is presented: single use, and a used one ends the family.
     pub(super) fn refresh(&mut self, account: Uuid, version: i64, now: i64) -> Result<(i64, Option<i64>), ()> {
-        let handle = self.accounts[&account].handle.clone();
-        self.note(account, "refresh", now, Some(200)).refresh_token = Some(format!("{handle}/{version}"));
         let known = self.accounts.get_mut(&account).expect("accounts are never removed");
-        if known.is_revoked || version != known.version {
-            known.is_revoked = true;
-            return Err(());
-        }
-        Ok(known.issue(now))
+        let presented = format!("{}/{version}", known.handle);
+        known.is_revoked |= version != known.version;
+        let issued = if known.is_revoked { Err(()) } else { Ok(known.issue(now)) };
+        let status = if issued.is_ok() { 200 } else { 400 };
+        self.note(account, "refresh", now, Some(status)).refresh_token = Some(presented);
+        issued
     }
 
     /// A user connects the account again.

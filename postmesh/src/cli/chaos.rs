@@ -5,8 +5,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
+use postmesh_kit::lifecycle::signalled;
 use postmesh_chaos::{Kind, Options, Progress, Report, Span};
 
 /// Violations shown in full; the folders hold all of them.
@@ -86,7 +87,11 @@ impl Chaos {
                     options.seed
                 );
                 out.say(&format!("seed {}", options.seed));
-                postmesh_chaos::run(&options, &out).await?
+                // Whoever ends the suite ends what it has started.
+                tokio::select! {
+                    report = postmesh_chaos::run(&options, &out) => report?,
+                    () = signalled() => bail!("ended before the run was over; nothing is said about what it found"),
+                }
             }
         };
         if !self.output.json {

@@ -14,7 +14,7 @@ use postmesh_kit::{
 use super::{Store, timed};
 use crate::{domain::policy::Policy, error::Error};
 
-/// Event numbers left out after a restore: tailers may have seen higher ones than the restored copy remembers.
+/// Event numbers left out after a restore or a failover: tailers may have seen higher ones than the database remembers.
 const SKIPPED: i64 = 1_000_000;
 
 /// The timeline PostgreSQL writes now.
@@ -115,6 +115,7 @@ impl Store {
                 if known.as_ref().is_some_and(|known| is_behind || *known != timeline) {
                     doubted = doubt!(tx, false, replica, policy, now).len();
                     remember!(tx, "doubted_until", now.to_string());
+                    sqlx::query("update event_cursor set last = last + $1").bind(SKIPPED).execute(&mut *tx).await?;
                 }
                 remember!(tx, "timeline", timeline);
                 Ok::<_, Error>(doubted)

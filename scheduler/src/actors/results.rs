@@ -64,6 +64,9 @@ impl Actor for Results {
     }
 }
 
+/// How often a quiet tail makes sure that the database still knows what it was told.
+const STILL_KNOWN_EVERY: Duration = Duration::from_secs(5);
+
 /// Tails until the stream ends; true when anything was taken in.
 async fn tail_and_log(room: &Room, supervisor: &ActorRef<supervisor::Msg>) -> bool {
     let mut worked = false;
@@ -88,10 +91,20 @@ async fn tail(room: &Room, supervisor: &ActorRef<supervisor::Msg>, worked: &mut 
     let after = room.store.cursor().await?;
     let mut stream = neighbours::tail(&mut room.deps.publisher.clone(), after).await?;
     ::metrics::gauge!(metrics::TAILING).set(1.0);
-    while let Some(answer) =
-        stream.message().await.map_err(|status| Error::from_neighbour("publisher", status))?
-    {
+    let mut last = after;
+    loop {
+        let Ok(answer) = tokio::time::timeout(STILL_KNOWN_EVERY, stream.message()).await else {
+            if has_forgotten(room, last).await? {
+                return Ok(());
+            }
+            continue;
+        };
+        let answer = answer.map_err(|status| Error::from_neighbour("publisher", status))?;
+        let Some(answer) = answer else { return Ok(()) };
         *worked = true;
+        if has_forgotten(room, last).await? {
+            return Ok(());
+        }
         let mut events = answer.events;
         events.sort_by_key(|event| event.sequence);
         for batch in events.chunks(BATCH) {
@@ -106,6 +119,7 @@ async fn tail(room: &Room, supervisor: &ActorRef<supervisor::Msg>, worked: &mut 
                     "targets are visible although they had ended otherwise"
                 );
             }
+            last = last.max(highest);
             room.feed.wake(learnt.workspaces);
             if learnt.mended {
                 // Parts of threads go out again with the part before them.
@@ -113,5 +127,14 @@ async fn tail(room: &Room, supervisor: &ActorRef<supervisor::Msg>, worked: &mut 
             }
         }
     }
-    Ok(())
+}
+
+/// Whether the database has lost what this tail had stored (a replica that lagged was promoted): then the tail begins
+/// again from what is stored, or what lies between would be skipped.
+async fn has_forgotten(room: &Room, last: i64) -> Result<bool, Error> {
+    let known = room.store.cursor().await?;
+    if known < last {
+        tracing::warn!(known, last, "the database lost events that were taken in; they are read again");
+    }
+    Ok(known < last)
 }
