@@ -12,9 +12,10 @@ use postmesh_kit::{testing, time::to_proto};
 use postmesh_proto::{
     common::v1::TargetState,
     publisher::v1::{
-        DeliverRequest, DeliverResponse, DeliveryEvent, PostMetrics, ReadMetricsRequest, ReadMetricsResponse,
-        RecallRequest, RecallResponse, TailEventsRequest, TailEventsResponse, ValidateRequest,
-        ValidateResponse,
+        CheckAccountsRequest, CheckAccountsResponse, ConfirmRequest, ConfirmResponse, DeliverRequest,
+        DeliverResponse, DeliveryEvent, ListStepsRequest, ListStepsResponse, PostMetrics, ReadMetricsRequest,
+        ReadMetricsResponse, RecallRequest, RecallResponse, TailEventsRequest, TailEventsResponse,
+        ValidateRequest, ValidateResponse,
         delivery_service_client::DeliveryServiceClient,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
     },
@@ -194,6 +195,21 @@ impl DeliveryService for Publisher {
             PostMetrics { native_id, found: counts.is_some(), likes, reposts, replies }
         });
         Ok(Response::new(ReadMetricsResponse { metrics: metrics.collect() }))
+    }
+
+    async fn confirm(&self, _: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {
+        Err(Status::unimplemented("analytics never confirms"))
+    }
+
+    async fn list_steps(&self, _: Request<ListStepsRequest>) -> Result<Response<ListStepsResponse>, Status> {
+        Err(Status::unimplemented("analytics never reads timelines"))
+    }
+
+    async fn check_accounts(
+        &self,
+        _: Request<CheckAccountsRequest>,
+    ) -> Result<Response<CheckAccountsResponse>, Status> {
+        Err(Status::unimplemented("analytics never checks accounts"))
     }
 
     async fn deliver(&self, _: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
