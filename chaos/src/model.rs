@@ -1,8 +1,8 @@
 //! L0: every interleaving of the state machine. A breadth-first search runs the production `step()` for one target and
 //! two workers at each class of network, and checks every state it reaches.
 //!
-//! **What can happen:** `kill -9` of a worker in every state; a worker that stands still while the other goes on (there
-//! is no lease here: either may act at any moment, which covers every loss of a lease and every zombie); requests lost,
+//! **What can happen:** `kill -9` of a worker in every state; the loss of a lease while its holder lives, which
+//! goes on with what it has begun (a zombie); a holder that stands still; requests lost,
 //! late, executed with the answer lost or garbled, refused for now, for good, for an expired token or a lost
 //! authorization; commits of ARM whose answer is lost; reads that fail and reads that lag; recalls and edits racing all
 //! of it; disconnected accounts; networks that process before they show or refuse.
@@ -10,12 +10,13 @@
 //! **What must hold:** never two visible posts; no `failed`, `missed`, `cancelled` nor unsent state while the post is
 //! visible or can still become so; `published` means visible; a user is asked only where the class can settle nothing
 //! or the budget is spent; every state that is not final has a next moment; and from every reachable state a run without
-//! further faults ends.
+//! further faults ends, with no attempt open.
 //!
-//! **What is bounded:** the faults of one history (three; a recall and an edit come on top), time (nine ticks, in which
+//! **What is bounded:** the faults of one history (two; a recall and an edit come on top), time (seven ticks, in which
 //! a delivery becomes due, late and is looked for; what is open then is judged by a run without faults), and what a
 //! network may do after quiescence: a request is executed before `send_deadline + quiesce` or never. That last one is the
-//! protocol's only assumption about time.
+//! protocol's only assumption about time. (The library for this, stateright, brings a web server and calls a cycle an end;
+//! the search is a hundred lines.)
 
 mod acts;
 mod world;

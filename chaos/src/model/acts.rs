@@ -60,7 +60,7 @@ pub(super) enum Act {
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.pad(&format!("{self:?}"))
     }
 }
 
@@ -443,8 +443,7 @@ impl World {
 
     /// Worker `w` takes a step on what it remembers; it is stored later.
     fn decide(&mut self, w: usize, memory: &Row, event: Event, rules: &Rules) -> Option<()> {
-        let Ok((after, effects)) =
-            step(&memory.delivery, event, rules.class, &rules.policy, self.now, 0.0)
+        let Ok((after, effects)) = step(&memory.delivery, event, rules.class, &rules.policy, self.now, 0.0)
         else {
             self.workers[w] = Worker::Idle { resends: None };
             return Some(());
@@ -495,8 +494,7 @@ impl World {
         } else {
             false
         };
-        let resends = (moved && step.resends)
-            .then(|| (step.revision, step.after.is_open.then_some(step.n)));
+        let resends = (moved && step.resends).then(|| (step.revision, step.after.is_open.then_some(step.n)));
         self.workers[w] = Worker::Idle { resends };
         Some(())
     }
@@ -505,7 +503,10 @@ impl World {
     fn tick(&mut self, w: usize, rules: &Rules) -> Option<()> {
         let Worker::Idle { resends } = self.workers[w] else { return None };
         let row = self.row.clone();
-        if w != self.holder || matches!(row.delivery.state, State::Sending | State::Processing) || row.delivery.next_at? > self.now {
+        if w != self.holder
+            || matches!(row.delivery.state, State::Sending | State::Processing)
+            || row.delivery.next_at? > self.now
+        {
             return None;
         }
         let (after, effects) =
@@ -553,7 +554,13 @@ impl World {
     pub(super) fn calm(&self, rules: &Rules) -> Option<Self> {
         let mut acts = Vec::new();
         for w in 0..2 {
-            acts.extend([Act::Stores(w), Act::FirstByte(w), Act::NotSent(w), Act::Disarm(w), Act::Answered(w)]);
+            acts.extend([
+                Act::Stores(w),
+                Act::FirstByte(w),
+                Act::NotSent(w),
+                Act::Disarm(w),
+                Act::Answered(w),
+            ]);
         }
         if !self.flights.is_empty() {
             acts.push(Act::Executes(0, Reply::Accepted));

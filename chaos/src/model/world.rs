@@ -211,7 +211,10 @@ impl World {
             Some("it is called published and is not visible")
         } else if state == State::NeedsConfirmation && settles && !spent {
             Some("a user is asked though the network's class can settle it")
-        } else if !state.is_final() && state != State::NeedsConfirmation && self.row.delivery.next_at.is_none() {
+        } else if !state.is_final()
+            && state != State::NeedsConfirmation
+            && self.row.delivery.next_at.is_none()
+        {
             Some("it has no next moment")
         } else {
             None

@@ -155,7 +155,8 @@ pub fn run_one(seed: u64, logs: bool) -> Run {
     let mut world = World::new(seed, rate, policy(), Log(logs.then(String::new)));
     world.plan();
     world.plan_breaks(is_calm);
-    while world.seen.events < MOST_EVENTS && world.now < LAST && !(world.is_over && world.store.is_drained()) {
+    while world.seen.events < MOST_EVENTS && world.now < LAST && !(world.is_over && world.store.is_drained())
+    {
         if !world.go() {
             break;
         }

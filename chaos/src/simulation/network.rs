@@ -44,7 +44,9 @@ pub(super) struct Asked {
 pub(super) enum Trouble {
     None,
     /// It never arrives; the sender notices at once, or never.
-    Lost { is_noticed: bool },
+    Lost {
+        is_noticed: bool,
+    },
     /// It cannot even leave.
     Unreachable,
     /// Executed, and then nothing, a reset, a 500, or something unreadable comes back.
@@ -57,7 +59,9 @@ pub(super) enum Trouble {
     /// Answered late.
     Slow,
     /// Not executed: 429 with or without a hint, 503, a refusal.
-    Throttled { wait: Option<Duration> },
+    Throttled {
+        wait: Option<Duration>,
+    },
     Unavailable,
     Refused,
 }
@@ -101,7 +105,12 @@ pub(super) struct Networks {
 }
 
 impl Account {
-    pub(super) fn new(class: DeliveryClass, handle: String, workspace: Uuid, token_life: Option<i64>) -> Self {
+    pub(super) fn new(
+        class: DeliveryClass,
+        handle: String,
+        workspace: Uuid,
+        token_life: Option<i64>,
+    ) -> Self {
         Self {
             class,
             network: super::name_of(class),
@@ -162,7 +171,13 @@ fn answered(outcome: Outcome, status: u16) -> Answer {
 }
 
 impl Networks {
-    fn note(&mut self, account: Uuid, operation: &str, now: i64, status: Option<u16>) -> &mut history::Request {
+    fn note(
+        &mut self,
+        account: Uuid,
+        operation: &str,
+        now: i64,
+        status: Option<u16>,
+    ) -> &mut history::Request {
         let known = &self.accounts[&account];
         self.requests.push(history::Request {
             at_ms: now,
@@ -229,7 +244,9 @@ impl Networks {
         match trouble {
             Trouble::Fails => answered(Outcome::Ambiguous { evidence: "500".into() }, 500),
             Trouble::Garbage => answered(Outcome::Ambiguous { evidence: "unreadable".into() }, 200),
-            _ if account.posts[place].shown_at > now => answered(Outcome::Processing { handle: native_id }, 200),
+            _ if account.posts[place].shown_at > now => {
+                answered(Outcome::Processing { handle: native_id }, 200)
+            }
             _ => answered(Outcome::Accepted { native_id, url: String::new() }, 200),
         }
     }
@@ -284,7 +301,12 @@ impl Networks {
     }
 
     /// A refresh token is presented: single use, and a used one ends the family.
-    pub(super) fn refresh(&mut self, account: Uuid, version: i64, now: i64) -> Result<(i64, Option<i64>), ()> {
+    pub(super) fn refresh(
+        &mut self,
+        account: Uuid,
+        version: i64,
+        now: i64,
+    ) -> Result<(i64, Option<i64>), ()> {
         let known = self.accounts.get_mut(&account).expect("accounts are never removed");
         let presented = format!("{}/{version}", known.handle);
         known.is_revoked |= version != known.version;

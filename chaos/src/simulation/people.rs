@@ -29,13 +29,17 @@ impl World {
     pub(super) fn plan(&mut self) {
         let more = self.rng.random_range(0..3);
         for n in 0..CLASSES.len() + more {
-            let class = if n < CLASSES.len() { CLASSES[n] } else { CLASSES[self.rng.random_range(0..CLASSES.len())] };
-            let (account, workspace) = (Uuid::from_u128(500 + n as u128), Uuid::from_u128(100 + n as u128 % 3));
+            let class =
+                if n < CLASSES.len() { CLASSES[n] } else { CLASSES[self.rng.random_range(0..CLASSES.len())] };
+            let (account, workspace) =
+                (Uuid::from_u128(500 + n as u128), Uuid::from_u128(100 + n as u128 % 3));
             let token_life = self.rng.random_bool(0.3).then_some(120_000);
             let mut known = Account::new(class, format!("user{n}"), workspace, token_life);
             known.processes = class == DeliveryClass::Handle && self.rng.random_bool(0.3);
             let (version, expires_at) = known.issue(self.now);
-            self.store.accounts.insert(account, Tokens { is_connected: true, version, expires_at, refresh_tries: 0 });
+            self.store
+                .accounts
+                .insert(account, Tokens { is_connected: true, version, expires_at, refresh_tries: 0 });
             self.networks.accounts.insert(account, known);
         }
         let accounts: Vec<Uuid> = self.networks.accounts.keys().copied().collect();

@@ -88,10 +88,17 @@ pub(super) struct Arm {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arming {
-    Armed { n: i64, armed_at: i64 },
+    Armed {
+        n: i64,
+        armed_at: i64,
+    },
     NotOwner,
-    Blocked { until: i64 },
-    NotDue { now: i64 },
+    Blocked {
+        until: i64,
+    },
+    NotDue {
+        now: i64,
+    },
     Gone,
     /// Rolled back: somebody else's attempt is open.
     Contended,
@@ -108,14 +115,8 @@ pub(super) struct Store {
     policy: Policy,
 }
 
-const LINE: [State; 6] = [
-    State::HandedOver,
-    State::Preparing,
-    State::Prepared,
-    State::Sending,
-    State::RetryWait,
-    State::Unknown,
-];
+const LINE: [State; 6] =
+    [State::HandedOver, State::Preparing, State::Prepared, State::Sending, State::RetryWait, State::Unknown];
 
 impl Row {
     pub(super) fn state(&self) -> State {
@@ -161,7 +162,9 @@ impl Store {
         let attempts = match self.rows.get_mut(&id) {
             Some(row) if row.stored.revision == fresh.revision => return row.state() != State::Cancelled,
             Some(row) if row.stored.revision > fresh.revision || !row.state().gives_way() => return false,
-            Some(row) => (std::mem::take(&mut row.attempts), std::mem::take(&mut row.events), row.stored.attempt_n),
+            Some(row) => {
+                (std::mem::take(&mut row.attempts), std::mem::take(&mut row.events), row.stored.attempt_n)
+            }
             None => (Vec::new(), Vec::new(), 0),
         };
         let (attempts, events, attempt_n) = attempts;
@@ -194,7 +197,8 @@ impl Store {
 
     /// Takes the account, or takes it again with a new fence.
     pub(super) fn acquire(&mut self, account: Uuid, owner: Uuid, ttl: i64, now: i64) -> Option<i64> {
-        let lease = self.leases.entry(account).or_insert(Lease { owner, fence: 0, until: 0, blocked_until: 0 });
+        let lease =
+            self.leases.entry(account).or_insert(Lease { owner, fence: 0, until: 0, blocked_until: 0 });
         (lease.owner == owner || lease.until <= now).then(|| {
             (lease.owner, lease.until, lease.fence) = (owner, now + ttl, lease.fence + 1);
             lease.fence
@@ -230,7 +234,8 @@ impl Store {
         for row in self.rows.values() {
             let (state, account) = (row.state(), row.stored.account_id);
             let skipped = bug(Bug::SweeperSkipsUnknown) && state == State::Unknown;
-            let is_due = row.stored.next_at.is_some_and(|at| at <= until) && LINE.contains(&state) && !skipped;
+            let is_due =
+                row.stored.next_at.is_some_and(|at| at <= until) && LINE.contains(&state) && !skipped;
             let is_open = !skipped && row.attempts.iter().any(|attempt| attempt.outcome.is_none());
             let is_alone = self.leases.get(&account).is_none_or(|lease| lease.until <= now);
             if (is_due || (is_open && is_alone)) && !accounts.contains(&account) {
@@ -362,9 +367,8 @@ impl Store {
         }
         let guards = arm.guards;
         let others_open = self.rows.values().any(|row| {
-            let is_closed_here = |at: &Attempt| {
-                row.stored.target_id == arm.target && guards.close == Some(at.n)
-            };
+            let is_closed_here =
+                |at: &Attempt| row.stored.target_id == arm.target && guards.close == Some(at.n);
             row.stored.account_id == arm.account
                 && row.attempts.iter().any(|at| at.outcome.is_none() && !is_closed_here(at))
         });
@@ -472,7 +476,8 @@ impl Store {
     pub(super) fn is_drained(&self) -> bool {
         self.rows.values().all(|row| {
             let state = row.state();
-            let ended = state.is_final() || (state == State::NeedsConfirmation && row.stored.next_at.is_none());
+            let ended =
+                state.is_final() || (state == State::NeedsConfirmation && row.stored.next_at.is_none());
             ended && row.attempts.iter().all(|attempt| attempt.outcome.is_some())
         })
     }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use postmesh_kit::faults::{Bug, bug};
 use postmesh_publisher::{
     core::{Busy, Change, Item, Line, Refusal, Stored, Turn},
     domain::{
@@ -72,15 +73,33 @@ pub(super) enum Msg {
     /// Which of them may be prepared; whether each changes its state with it.
     Begun(Result<Vec<Uuid>, ()>, Vec<(Uuid, bool)>),
     /// A reversible step ended.
-    Made { id: Uuid, begins: bool, made: Result<Option<String>, Fault> },
-    Saved { id: Uuid, begins: bool, saved: Result<String, ()> },
-    Marked { id: Uuid, marked: Result<bool, ()> },
+    Made {
+        id: Uuid,
+        begins: bool,
+        made: Result<Option<String>, Fault>,
+    },
+    Saved {
+        id: Uuid,
+        begins: bool,
+        saved: Result<String, ()>,
+    },
+    Marked {
+        id: Uuid,
+        marked: Result<bool, ()>,
+    },
     /// A job's transaction was answered, or not.
     Stored(Result<(Vec<bool>, Option<Arming>), ()>),
     Disarmed(Result<(), ()>),
-    Answered { nonce: u64, answer: Answer },
+    Answered {
+        nonce: u64,
+        answer: Answer,
+    },
     /// A read that was begun then.
-    Looked { id: Uuid, begun: i64, found: Found },
+    Looked {
+        id: Uuid,
+        begun: i64,
+        found: Found,
+    },
     Intended(Result<Intent, ()>),
     Refreshed(Result<(i64, Option<i64>), Fault>),
     TokensStored(Result<Option<Session>, ()>),
@@ -147,9 +166,10 @@ impl World {
         let Place { worker, account, .. } = place;
         let starts = matches!(message, Msg::Wake | Msg::Changed);
         let actors = &mut self.workers[worker].actors;
-        let Some(mut actor) = actors.remove(&account).or_else(|| {
-            starts.then(|| Actor { may_have_more: true, ..Actor::default() })
-        }) else {
+        let Some(mut actor) = actors
+            .remove(&account)
+            .or_else(|| starts.then(|| Actor { may_have_more: true, ..Actor::default() }))
+        else {
             return;
         };
         let ends = self.handle(&mut actor, place, message);
@@ -310,7 +330,8 @@ impl World {
             return;
         };
         let ahead = actor.token_life.map_or(600_000, |life| 600_000.min(life / 5));
-        let ends_soon = session.expires_at.is_some_and(|at| at - now < ahead) && now >= actor.no_refresh_before;
+        let ends_soon =
+            session.expires_at.is_some_and(|at| at - now < ahead) && now >= actor.no_refresh_before;
         if (actor.wants_refresh || ends_soon) && !actor.is_refreshing {
             actor.is_refreshing = true;
             actor.wants_refresh = false;
@@ -345,7 +366,11 @@ impl World {
 
     fn is_idle(actor: &Actor) -> bool {
         actor.line.len() == 0
-            && !(actor.may_have_more || actor.is_behind || actor.is_loading || actor.is_refreshing || actor.is_taking)
+            && !(actor.may_have_more
+                || actor.is_behind
+                || actor.is_loading
+                || actor.is_refreshing
+                || actor.is_taking)
             && actor.job.is_none()
             && actor.pending.is_empty()
             && actor.preparing == 0
@@ -462,13 +487,7 @@ impl World {
         }
     }
 
-    fn prepared(
-        &mut self,
-        actor: &mut Actor,
-        place: Place,
-        id: Uuid,
-        result: Option<Result<(), Fault>>,
-    ) {
+    fn prepared(&mut self, actor: &mut Actor, place: Place, id: Uuid, result: Option<Result<(), Fault>>) {
         actor.preparing = actor.preparing.saturating_sub(1);
         let (policy, now, jitter) = (self.policy, self.clock(place.worker), self.rng.random());
         let Some(item) = actor.line.get_mut(id).filter(|item| item.busy == Busy::Preparing) else { return };
@@ -518,7 +537,11 @@ impl World {
             has_failed: false,
         };
         let op = Op::Job { changes: job.changes.clone(), arm: job.arm.clone() };
+        let early = job.arm.clone().filter(|_| bug(Bug::SendBeforeArm)).map(|arm| (arm, job.deadline));
         actor.job = Some(job);
+        if let Some((arm, deadline)) = early {
+            self.send(actor, place, &arm, 0, deadline);
+        }
         self.ask(place, op);
     }
 
@@ -577,7 +600,9 @@ impl World {
             Some(Arming::Armed { n, armed_at }) => {
                 job.armed = Some((n, armed_at));
                 let deadline = job.deadline;
-                self.send(actor, place, &arm, n, deadline);
+                if !bug(Bug::SendBeforeArm) {
+                    self.send(actor, place, &arm, n, deadline);
+                }
                 return;
             }
             Some(Arming::NotOwner) => Refusal::NotOwner,

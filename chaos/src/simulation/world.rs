@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use super::{
     Seen, class_of,
-    people::Planned,
     network::{Asked, Networks, Send, Trouble},
+    people::Planned,
     store::{Arm, Arming, Intent, Store},
     worker::{LEASE, LOOK, Msg, Place, SWEEP, Session, Worker},
 };
@@ -49,15 +49,40 @@ pub(super) enum Event {
     /// A question reaches the database.
     Database(Place, Op),
     /// A visible request reaches its network.
-    Publish { place: Place, send: Send, trouble: Trouble, nonce: u64, deadline: i64 },
+    Publish {
+        place: Place,
+        send: Send,
+        trouble: Trouble,
+        nonce: u64,
+        deadline: i64,
+    },
     /// Another call does.
-    Refresh { place: Place, version: i64 },
-    Prepare { place: Place, id: Uuid, begins: bool, tokens: i64, has_container: bool },
-    Look { place: Place, asked: Asked, tokens: i64, begun: i64 },
+    Refresh {
+        place: Place,
+        version: i64,
+    },
+    Prepare {
+        place: Place,
+        id: Uuid,
+        begins: bool,
+        tokens: i64,
+        has_container: bool,
+    },
+    Look {
+        place: Place,
+        asked: Asked,
+        tokens: i64,
+        begun: i64,
+    },
     Sweep(usize, u32),
     Renew(usize, u32),
     /// The reconciler's answer from a network, to be stored.
-    Beside { worker: usize, life: u32, row: Box<Stored>, ask: Effect },
+    Beside {
+        worker: usize,
+        life: u32,
+        row: Box<Stored>,
+        ask: Effect,
+    },
     Person(Person),
     Break(Break),
 }
@@ -215,7 +240,12 @@ impl World {
                 self.arrives(place, &send, trouble, nonce, deadline);
             }
             Event::Refresh { place, version } => {
-                let line = || format!("worker {} asks for tokens of {} with pair {version}", place.worker, place.account);
+                let line = || {
+                    format!(
+                        "worker {} asks for tokens of {} with pair {version}",
+                        place.worker, place.account
+                    )
+                };
                 self.log.say(self.now, line);
                 let answer = if self.is_away(place.account) {
                     Err(Fault::Transient { code: "AWAY".into(), message: "away".into(), retry_after: None })
@@ -228,11 +258,7 @@ impl World {
                 if lost && let Some(request) = self.networks.requests.last_mut() {
                     request.faults.push("answer_lost".into());
                 }
-                let answer = if lost {
-                    Err(Fault::Store("the answer was lost".into()))
-                } else {
-                    answer
-                };
+                let answer = if lost { Err(Fault::Store("the answer was lost".into())) } else { answer };
                 self.back(place, Msg::Refreshed(answer));
             }
             Event::Prepare { place, id, begins, tokens, has_container } => {
@@ -284,7 +310,8 @@ impl World {
         let worker = &self.workers[place.worker];
         let is_dead = worker.life != place.life || !worker.is_up;
         // Of a dead process's questions some had left already.
-        let is_lost = (is_dead && self.rng.random_bool(0.5)) || self.database_away > self.now || self.chance(0.01);
+        let is_lost =
+            (is_dead && self.rng.random_bool(0.5)) || self.database_away > self.now || self.chance(0.01);
         let reply = if is_lost { Err(op) } else { Ok(self.execute(place, op)) };
         let message = match reply {
             Err(op) => Self::unanswered(op),
@@ -361,13 +388,18 @@ impl World {
                     let told = if *moved { "" } else { ", but it has moved on" };
                     let line = || {
                         let (from, to) = (change.from, change.after.state);
-                        format!("worker {} {}: {from} -> {to}{told}", place.worker, Log::target(change.target_id))
+                        format!(
+                            "worker {} {}: {from} -> {to}{told}",
+                            place.worker,
+                            Log::target(change.target_id)
+                        )
                     };
                     self.log.say(self.now, line);
                 }
                 let arming = arm.map(|arm| {
                     let arming = self.store.arm(&arm, now);
-                    let line = || format!("worker {} arms {}: {arming:?}", place.worker, Log::target(arm.target));
+                    let line =
+                        || format!("worker {} arms {}: {arming:?}", place.worker, Log::target(arm.target));
                     self.log.say(self.now, line);
                     if let Arming::Armed { n, .. } = arming {
                         self.seen.attempts += 1;
@@ -402,7 +434,12 @@ impl World {
             Op::StoreTokens { version, tokens } => {
                 let row = self.store.accounts.get_mut(&account)?;
                 let is_current = row.version == version;
-                let line = || format!("worker {} stores tokens of {account}, pair {}: {is_current}", place.worker, tokens.0);
+                let line = || {
+                    format!(
+                        "worker {} stores tokens of {account}, pair {}: {is_current}",
+                        place.worker, tokens.0
+                    )
+                };
                 self.log.say(self.now, line);
                 if is_current {
                     (row.version, row.expires_at) = tokens;
@@ -487,7 +524,8 @@ impl World {
             return;
         }
         let answer = self.networks.publish(send, trouble, self.now, &mut self.rng);
-        let line = || format!("{} attempt {} is executed: {:?}", Log::target(send.target), send.n, answer.outcome);
+        let line =
+            || format!("{} attempt {} is executed: {:?}", Log::target(send.target), send.n, answer.outcome);
         self.log.say(self.now, line);
         if matches!(trouble, Trouble::Silence | Trouble::Late) || self.now >= deadline {
             return;
@@ -501,13 +539,21 @@ impl World {
         self.later(wait, Event::Refresh { place, version });
     }
 
-    pub(super) fn call_prepare(&mut self, place: Place, id: Uuid, begins: bool, tokens: i64, has_container: bool) {
+    pub(super) fn call_prepare(
+        &mut self,
+        place: Place,
+        id: Uuid,
+        begins: bool,
+        tokens: i64,
+        has_container: bool,
+    ) {
         let wait = self.rng.random_range(5..300);
         self.later(wait, Event::Prepare { place, id, begins, tokens, has_container });
     }
 
     fn prepares(&mut self, account: Uuid, tokens: i64, has_container: bool) -> Result<Option<String>, Fault> {
-        let transient = || Fault::Transient { code: "AWAY".into(), message: "away".into(), retry_after: None };
+        let transient =
+            || Fault::Transient { code: "AWAY".into(), message: "away".into(), retry_after: None };
         if self.is_away(account) || self.chance(0.03) {
             return Err(transient());
         }
@@ -563,7 +609,8 @@ impl World {
     fn reconcile(&mut self, w: usize, life: u32, row: Stored) {
         let clock = self.clock(w);
         let Ok(before) = row.decision() else { return };
-        let Ok((ticked, effects)) = step(&before, Step::Tick, class_of(&row.network), &self.policy, clock, 0.0)
+        let Ok((ticked, effects)) =
+            step(&before, Step::Tick, class_of(&row.network), &self.policy, clock, 0.0)
         else {
             return;
         };
