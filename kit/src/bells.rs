@@ -135,7 +135,9 @@ mod tests {
         let config = DatabaseConfig { url: Secret::new(postgres_url()), connections: 2 };
         let db = Db::open(&config, std::path::Path::new(""), schema).await.unwrap();
         let (tell, mut told) = mpsc::unbounded_channel();
-        let bells = Bells::start(&db, lifecycle, BELLS, move |bell| drop(tell.send(bell)));
+        let bells = Bells::start(&db, lifecycle, BELLS, move |bell| {
+            let _ = tell.send(bell);
+        });
         // It listens once it has rung everything.
         assert_eq!((told.recv().await, told.recv().await), (Some("tea"), Some("dinner")));
         (bells, told)

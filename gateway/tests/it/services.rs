@@ -202,6 +202,8 @@ impl PostService for Posts {
         delete_post(DeletePostRequest) -> DeletePostResponse;
         schedule_post(SchedulePostRequest) -> SchedulePostResponse;
         retry_target(RetryTargetRequest) -> RetryTargetResponse;
+        confirm_target(ConfirmTargetRequest) -> ConfirmTargetResponse;
+        list_target_events(ListTargetEventsRequest) -> ListTargetEventsResponse;
     }
 }
 
