@@ -59,7 +59,7 @@ impl World {
                     acked_ms: START,
                     ..history::Revision::default()
                 }],
-                max_late: self.rng.random_range(4..30) * 60_000,
+                max_late: self.rng.random_range(40..1_800) * 1_000,
                 cancelled_ms: None,
             };
             let target = self.people.len();

@@ -15,7 +15,7 @@ fn one_seed_is_one_run() {
 #[test]
 fn the_promises_hold_and_the_faults_are_reached() {
     let mut seen = Seen::default();
-    for seed in 0..60 {
+    for seed in 0..100 {
         let (layer, of_this) = judge(seed);
         assert_eq!(layer.violations, [], "seed {seed}");
         seen.add(&of_this);
