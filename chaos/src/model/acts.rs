@@ -91,7 +91,11 @@ fn fault(reply: Reply) -> Fault {
 
 /// Everything that may be possible in this state; most of it is.
 pub(super) fn possible(world: &World) -> Vec<Act> {
-    use Act::*;
+    use Act::{
+        Answered, Arm, ArmUnanswered, Begin, Crash, Disarm, Disconnects, Edit, Executes, FindsOpen, FirstByte,
+        LeaseLost, LookFailed, Looked, NotSent, PollFailed, Polled, PrepareFails, Processed, Ready, Recall,
+        Reconnects, Refuses, Stores, Tick, Time, Unanswered, Vanishes,
+    };
     let state = world.row.delivery.state;
     let mut acts = vec![Time];
     match state {
@@ -233,17 +237,20 @@ impl World {
                     return None;
                 }
                 let row = self.row.clone();
-                self.decide(w, &row, Event::Lost, rules)
+                self.decide(w, &row, Event::Lost, rules);
+                Some(())
             }
             Act::Looked(w) => {
                 let Worker::Looking(row) = self.workers[w].clone() else { return None };
                 let found = self.read(rules);
-                self.decide(w, &row, Event::Looked(found), rules)
+                self.decide(w, &row, Event::Looked(found), rules);
+                Some(())
             }
             Act::LookFailed(w) => {
                 let Worker::Looking(row) = self.workers[w].clone() else { return None };
                 self.fails()?;
-                self.decide(w, &row, Event::Looked(Found::Unsure { why: String::new() }), rules)
+                self.decide(w, &row, Event::Looked(Found::Unsure { why: String::new() }), rules);
+                Some(())
             }
             Act::Polled => self.poll(rules),
             Act::PollFailed => {
@@ -442,11 +449,11 @@ impl World {
     }
 
     /// Worker `w` takes a step on what it remembers; it is stored later.
-    fn decide(&mut self, w: usize, memory: &Row, event: Event, rules: &Rules) -> Option<()> {
+    fn decide(&mut self, w: usize, memory: &Row, event: Event, rules: &Rules) {
         let Ok((after, effects)) = step(&memory.delivery, event, rules.class, &rules.policy, self.now, 0.0)
         else {
             self.workers[w] = Worker::Idle { resends: None };
-            return Some(());
+            return;
         };
         self.workers[w] = Worker::Storing(Rc::new(Decided {
             revision: memory.revision,
@@ -456,13 +463,13 @@ impl World {
             closes: effects.iter().any(|effect| matches!(effect, Effect::Close(_))),
             resends: effects.contains(&Effect::Resend),
         }));
-        Some(())
     }
 
     fn settle(&mut self, w: usize, attempt: &Attempt, outcome: Outcome, rules: &Rules) -> Option<()> {
         let Attempt { revision, n, ref memory, .. } = *attempt;
         let memory = Row { delivery: memory.clone(), revision, n, open: Some(n) };
-        self.decide(w, &memory, Event::Settled(outcome), rules)
+        self.decide(w, &memory, Event::Settled(outcome), rules);
+        Some(())
     }
 
     /// The transaction that stores a step: by compare-and-set, but for the fact that it is published.
@@ -523,7 +530,8 @@ impl World {
         let stores = effects.iter().any(|effect| !matches!(effect, Effect::Look | Effect::Prepare))
             || after.state != row.delivery.state;
         if stores {
-            self.decide(w, &row, Event::Tick, rules)
+            self.decide(w, &row, Event::Tick, rules);
+            Some(())
         } else if effects.contains(&Effect::Look) {
             self.workers[w] = Worker::Looking(Rc::new(row));
             Some(())

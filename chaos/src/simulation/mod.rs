@@ -150,7 +150,7 @@ pub struct Run {
 
 /// Runs one seed.
 pub fn run_one(seed: u64, logs: bool) -> Run {
-    let is_calm = seed % 10 == 0;
+    let is_calm = seed.is_multiple_of(10);
     let rate = if is_calm { 0.0 } else { 0.25 * (1 + seed % 4) as f64 };
     let mut world = World::new(seed, rate, policy(), Log(logs.then(String::new)));
     world.plan();

@@ -46,10 +46,7 @@ impl World {
         let bursts: Vec<i64> = (0..4).map(|_| START + self.rng.random_range(90_000..480_000)).collect();
         for n in 0..self.rng.random_range(20..=36) {
             let account = accounts[self.rng.random_range(0..accounts.len())];
-            let due = match self.rng.random_bool(0.7) {
-                true => bursts[self.rng.random_range(0..bursts.len())],
-                false => START + self.rng.random_range(60_000..540_000),
-            };
+            let due = if self.rng.random_bool(0.7) { bursts[self.rng.random_range(0..bursts.len())] } else { START + self.rng.random_range(60_000..540_000) };
             let planned = Planned {
                 id: Uuid::from_u128(n + 1),
                 account,
@@ -109,8 +106,8 @@ impl World {
         self.at(FAULTS_END, Event::Break(Break::Over));
     }
 
-    pub(super) fn person(&mut self, person: Person) {
-        match person {
+    pub(super) fn person(&mut self, person: &Person) {
+        match *person {
             Person::Deliver { target } => self.deliver(target),
             Person::Withdraw { target, edits } => self.withdraw(target, edits),
             Person::Reconnect(account) => {
@@ -224,7 +221,6 @@ impl World {
                 // A read with tokens that were taken back tells nothing.
                 finds: !revoked.clone().any(|_| true),
                 unreachable: revoked.map(|known| known.network.to_owned()).collect(),
-                ..Allowances::default()
             },
         }
     }

@@ -10,6 +10,7 @@ use postmesh_publisher::{
     core::{Change, Guards, Stored},
     domain::{
         content::Content,
+        outcome::Wire,
         policy::Policy,
         state::State,
         step::{Delivery, Event, step},
@@ -124,7 +125,7 @@ impl Row {
     }
 
     fn set(&mut self, state: State, next_at: Option<i64>) {
-        self.stored.state = state.as_str().to_owned();
+        state.as_str().clone_into(&mut self.stored.state);
         self.stored.next_at = next_at;
     }
 }
@@ -448,7 +449,7 @@ impl Store {
                 let event = if clock >= before.late_at { Event::Tick } else { Event::Reconnected };
                 let class = class_of(&row.stored.network);
                 let (after, effects) = step(&before, event, class, &policy, clock, 0.0).ok()?;
-                Some(Change::new(&row.stored, before.state, after, effects, Default::default()).0)
+                Some(Change::new(&row.stored, before.state, after, effects, Wire::default()).0)
             })
             .collect();
         self.apply(&parked, now);

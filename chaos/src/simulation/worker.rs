@@ -199,7 +199,7 @@ impl World {
             Msg::Timer => actor.timer = None,
             Msg::Taken(taken) => self.taken(actor, place, taken),
             Msg::Loaded(loaded) => self.loaded(actor, place, loaded),
-            Msg::Begun(begun, tasks) => self.begun(actor, place, begun, tasks),
+            Msg::Begun(begun, tasks) => self.begun(actor, place, &begun, tasks),
             Msg::Made { id, begins, made } => self.made(actor, place, id, begins, made),
             Msg::Saved { id, begins, saved } => match saved {
                 Ok(container) => {
@@ -389,7 +389,7 @@ impl World {
         match taken {
             Ok((Some(fence), Some(session))) => {
                 (actor.fence, actor.session) = (Some(fence), Some(session));
-                actor.may_have_more = true;
+                actor.is_behind = true;
             }
             Ok(_) => {
                 actor.line.forget_idle();
@@ -439,11 +439,11 @@ impl World {
         &mut self,
         actor: &mut Actor,
         place: Place,
-        begun: Result<Vec<Uuid>, ()>,
+        begun: &Result<Vec<Uuid>, ()>,
         tasks: Vec<(Uuid, bool)>,
     ) {
         for (id, begins) in tasks {
-            match &begun {
+            match begun {
                 Err(()) => self.prepared(actor, place, id, Some(Err(Fault::Store("away".into())))),
                 Ok(begun) if begins && !begun.contains(&id) => self.prepared(actor, place, id, None),
                 Ok(_) => {

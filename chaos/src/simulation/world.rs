@@ -150,6 +150,7 @@ pub(super) struct World {
     pub(super) people: Vec<Planned>,
     /// When workers died or stood still: what they were told then they could not store.
     pub(super) crashed_ms: Vec<i64>,
+    forgot_at: i64,
     pub(super) seen: Seen,
 }
 
@@ -184,6 +185,7 @@ impl World {
             log,
             people: Vec::new(),
             crashed_ms: Vec::new(),
+            forgot_at: 0,
             seen: Seen::default(),
         };
         for w in 0..2 {
@@ -254,7 +256,9 @@ impl World {
                     result.map_err(|()| Fault::Reconnect { message: "connect again".into() })
                 };
                 // The answer of a refresh may be lost on its way.
-                let lost = !self.is_away(place.account) && self.chance(0.03);
+                let worker = &self.workers[place.worker];
+                let is_gone = worker.life != place.life || !worker.is_up;
+                let lost = !self.is_away(place.account) && (is_gone || self.chance(0.03));
                 if lost && let Some(request) = self.networks.requests.last_mut() {
                     request.faults.push("answer_lost".into());
                 }
@@ -279,7 +283,7 @@ impl World {
             Event::Sweep(w, life) => self.sweep(w, life),
             Event::Renew(w, life) => self.renew(w, life),
             Event::Beside { worker, life, row, ask } => self.beside(worker, life, &row, &ask),
-            Event::Person(person) => self.person(person),
+            Event::Person(person) => self.person(&person),
             Event::Break(what) => self.breaks(what),
         }
         true
@@ -524,6 +528,11 @@ impl World {
             return;
         }
         let answer = self.networks.publish(send, trouble, self.now, &mut self.rng);
+        if send.left_at <= self.forgot_at
+            && let Some(request) = self.networks.requests.last_mut()
+        {
+            request.retry_after_ms = None; // whoever sent it may not hear of it
+        }
         let line =
             || format!("{} attempt {} is executed: {:?}", Log::target(send.target), send.n, answer.outcome);
         self.log.say(self.now, line);
@@ -679,7 +688,7 @@ impl World {
         match what {
             Break::Crash(w) if self.workers[w].is_up => {
                 self.seen.crashes += 1;
-                self.crashed_ms.push(self.now);
+                self.forgets();
                 let worker = &mut self.workers[w];
                 worker.is_up = false;
                 worker.life += 1;
@@ -697,7 +706,8 @@ impl World {
             }
             Break::Pause(w, until) => {
                 self.seen.pauses += 1;
-                self.crashed_ms.push(self.now);
+                self.forgets();
+                self.crashed_ms.push(until);
                 self.workers[w].still_until = until;
             }
             Break::LoseLease(account) => {
@@ -731,6 +741,16 @@ impl World {
             }
             Break::Crash(_) | Break::Start(_) => {}
         }
+    }
+
+    /// What a worker was told just now it may not have stored.
+    fn forgets(&mut self) {
+        self.crashed_ms.push(self.now);
+        let since = self.now - self.policy.send_timeout - 1_000;
+        for request in self.networks.requests.iter_mut().rev().take_while(|request| request.at_ms >= since) {
+            request.retry_after_ms = None;
+        }
+        self.forgot_at = self.now;
     }
 
     /// A worker's clock is set; its process notices, and believes it again after a steady minute.
