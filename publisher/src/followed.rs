@@ -39,7 +39,10 @@ impl DatabaseClock {
         if !is_same {
             let ahead = now - self.own.now_ms();
             if ahead.abs() >= SAME {
-                tracing::warn!(ahead_ms = ahead, "the database's clock and this machine's differ; the database's counts");
+                tracing::warn!(
+                    ahead_ms = ahead,
+                    "the database's clock and this machine's differ; the database's counts"
+                );
             }
             *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, heard));
         }

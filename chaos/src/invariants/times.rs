@@ -38,7 +38,8 @@ pub(super) fn nothing_withdrawn_is_visible(case: &Case<'_>, found: &mut Findings
 /// I8: an account's posts appear by due time, and a thread's parts one after the other, by place.
 ///
 /// Judged are deliveries that were known for a while before the later one was armed; one that waits for an upload, or
-/// for its account to be connected again, gives up its place.
+/// for its account to be connected again, gives up its place, and so does one that was refused while an earlier attempt
+/// of it was in doubt. One that is to be tried again keeps its place within one process, which the line's own tests show.
 pub(super) fn accounts_keep_the_order(case: &Case<'_>, found: &mut Findings) {
     let mut lines: HashMap<&str, Vec<(&Target, &Visible)>> = HashMap::new();
     for target in &case.history.targets {
@@ -83,10 +84,14 @@ fn keeps_its_place(case: &Case<'_>, earlier: &Target, later: &Target) -> bool {
     let armed = later.attempts.first().map(|attempt| attempt.armed_ms);
     let gave_it_up = earlier.events.iter().any(|event| match event.state.as_str() {
         "parked" => true,
-        // Its reversible steps failed; or nobody can tell whether it may be sent again.
-        "retry_wait" => event.attempt == 0,
+        // Its reversible steps failed; or it was told to come later, and its account may have changed hands meanwhile.
+        "retry_wait" => true,
+        // Nobody can tell whether it may be sent again.
         "unknown" => case.account_of(earlier).is_none_or(|account| !account.class.settles()),
         _ => false,
     });
+    let refused_in_doubt =
+        earlier.attempts.iter().any(|attempt| attempt.outcome.as_deref() == Some("rejected"));
+    let gave_it_up = gave_it_up || refused_in_doubt;
     matches!((known_since, armed), (Some(known), Some(armed)) if known + after_ms <= armed) && !gave_it_up
 }

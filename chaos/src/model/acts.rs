@@ -92,9 +92,9 @@ fn fault(reply: Reply) -> Fault {
 /// Everything that may be possible in this state; most of it is.
 pub(super) fn possible(world: &World) -> Vec<Act> {
     use Act::{
-        Answered, Arm, ArmUnanswered, Begin, Crash, Disarm, Disconnects, Edit, Executes, FindsOpen, FirstByte,
-        LeaseLost, LookFailed, Looked, NotSent, PollFailed, Polled, PrepareFails, Processed, Ready, Recall,
-        Reconnects, Refuses, Stores, Tick, Time, Unanswered, Vanishes,
+        Answered, Arm, ArmUnanswered, Begin, Crash, Disarm, Disconnects, Edit, Executes, FindsOpen,
+        FirstByte, LeaseLost, LookFailed, Looked, NotSent, PollFailed, Polled, PrepareFails, Processed,
+        Ready, Recall, Reconnects, Refuses, Stores, Tick, Time, Unanswered, Vanishes,
     };
     let state = world.row.delivery.state;
     let mut acts = vec![Time];

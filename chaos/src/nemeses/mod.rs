@@ -151,7 +151,12 @@ async fn case(plan: &Plan, seed: u64) -> (&'static Nemesis, Layer) {
         },
     };
     layer.counts.nemeses = 1;
-    tracing::info!(nemesis = nemesis.name, seed, seconds = began.elapsed().as_secs_f64(), "a nemesis is over");
+    tracing::info!(
+        nemesis = nemesis.name,
+        seed,
+        seconds = began.elapsed().as_secs_f64(),
+        "a nemesis is over"
+    );
     if layer.violations.is_empty() {
         let _ = tokio::fs::remove_dir_all(&folder).await;
     }

@@ -19,8 +19,7 @@ pub struct Servers {
 impl Servers {
     /// The servers that `POSTMESH_TEST_PG_URL` and `POSTMESH_TEST_REDIS_URL` name, or throwaway ones.
     pub async fn find() -> anyhow::Result<Self> {
-        if let (Some(database), Some(cache)) =
-            (lent("POSTMESH_TEST_PG_URL"), lent("POSTMESH_TEST_REDIS_URL"))
+        if let (Some(database), Some(cache)) = (lent("POSTMESH_TEST_PG_URL"), lent("POSTMESH_TEST_REDIS_URL"))
         {
             return Ok(Self { database, cache, _own: None });
         }

@@ -130,7 +130,11 @@ impl Client {
 
 impl User {
     /// Calls with this user's token, signing in again when it has ended.
-    pub(super) async fn call<M, T, F>(&self, message: M, call: impl Fn(Channel, Request<M>) -> F) -> Result<T, Status>
+    pub(super) async fn call<M, T, F>(
+        &self,
+        message: M,
+        call: impl Fn(Channel, Request<M>) -> F,
+    ) -> Result<T, Status>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
@@ -192,7 +196,11 @@ impl User {
 fn is_unanswered(status: &Status) -> bool {
     let is_away = matches!(
         status.code(),
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::ResourceExhausted
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::ResourceExhausted
     );
     // Born here, from a broken connection, not by the mesh.
     is_away || std::error::Error::source(status).is_some()

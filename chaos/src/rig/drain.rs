@@ -61,11 +61,8 @@ pub async fn drain_within(
         allowances,
         ..History::default()
     };
-    let own: BTreeSet<(String, String)> = history
-        .accounts
-        .iter()
-        .map(|account| (account.network.clone(), account.handle.clone()))
-        .collect();
+    let own: BTreeSet<(String, String)> =
+        history.accounts.iter().map(|account| (account.network.clone(), account.handle.clone())).collect();
     let is_own = |network: &str, account: &str| own.contains(&(network.to_owned(), account.to_owned()));
     let ledger = sandbox.ledger().await?;
     history.visible =
@@ -93,9 +90,9 @@ async fn finished(sandbox: &Sandbox, crowd: &Crowd, until: Instant) -> anyhow::R
             posts.extend(list(&member.user).await?);
         }
         let is_over = |post: &Post| {
-            post.targets.iter().all(|target| {
-                is_final(target.state()) || target.state() == TargetState::NeedsConfirmation
-            })
+            post.targets
+                .iter()
+                .all(|target| is_final(target.state()) || target.state() == TargetState::NeedsConfirmation)
         };
         if posts.iter().all(is_over) || Instant::now() >= until {
             return Ok(posts);

@@ -277,5 +277,10 @@ fn setting(key: &str, value: String) -> (String, String) {
 
 fn common(sandbox: &Sandbox) -> Vec<(String, String)> {
     let quick = QUICK.iter().map(|(key, value)| setting(key, (*value).to_owned()));
-    quick.chain([setting("POSTMESH_OUTBOUND__ALLOW", format!("[\"{}\", \"{}\"]", sandbox.addr(), sandbox.public()))]).collect()
+    quick
+        .chain([setting(
+            "POSTMESH_OUTBOUND__ALLOW",
+            format!("[\"{}\", \"{}\"]", sandbox.addr(), sandbox.public()),
+        )])
+        .collect()
 }

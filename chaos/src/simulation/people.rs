@@ -46,7 +46,11 @@ impl World {
         let bursts: Vec<i64> = (0..4).map(|_| START + self.rng.random_range(90_000..480_000)).collect();
         for n in 0..self.rng.random_range(20..=36) {
             let account = accounts[self.rng.random_range(0..accounts.len())];
-            let due = if self.rng.random_bool(0.7) { bursts[self.rng.random_range(0..bursts.len())] } else { START + self.rng.random_range(60_000..540_000) };
+            let due = if self.rng.random_bool(0.7) {
+                bursts[self.rng.random_range(0..bursts.len())]
+            } else {
+                START + self.rng.random_range(60_000..540_000)
+            };
             let planned = Planned {
                 id: Uuid::from_u128(n + 1),
                 account,
@@ -216,7 +220,7 @@ impl World {
             allowances: Allowances {
                 lateness_p99_ms: is_calm.then_some(10_000),
                 // A database that is away and a worker that stands still delay what was handed over late.
-                order_after_ms: Some(120_000),
+                order_after_ms: (!self.refused_in_doubt).then_some(120_000),
                 misses: !is_calm,
                 // A read with tokens that were taken back tells nothing.
                 finds: !revoked.clone().any(|_| true),

@@ -493,7 +493,7 @@ impl World {
         let Some(item) = actor.line.get_mut(id).filter(|item| item.busy == Busy::Preparing) else { return };
         let Some(result) = result else {
             actor.line.remove(id);
-            actor.may_have_more = true;
+            actor.is_behind = true;
             return;
         };
         let container = item.handles.get("container").and_then(|value| value.as_str()).unwrap_or_default();

@@ -151,6 +151,8 @@ pub(super) struct World {
     /// When workers died or stood still: what they were told then they could not store.
     pub(super) crashed_ms: Vec<i64>,
     forgot_at: i64,
+    /// Whether something was refused whose first request may have been executed: it gives up its place.
+    pub(super) refused_in_doubt: bool,
     pub(super) seen: Seen,
 }
 
@@ -186,6 +188,7 @@ impl World {
             people: Vec::new(),
             crashed_ms: Vec::new(),
             forgot_at: 0,
+            refused_in_doubt: false,
             seen: Seen::default(),
         };
         for w in 0..2 {
@@ -528,6 +531,7 @@ impl World {
             return;
         }
         let answer = self.networks.publish(send, trouble, self.now, &mut self.rng);
+        self.refused_in_doubt |= send.is_resend && matches!(answer.outcome, Outcome::Rejected { .. });
         if send.left_at <= self.forgot_at
             && let Some(request) = self.networks.requests.last_mut()
         {

@@ -115,7 +115,10 @@ impl Store {
                 if known.as_ref().is_some_and(|known| is_behind || *known != timeline) {
                     doubted = doubt!(tx, false, replica, policy, now).len();
                     remember!(tx, "doubted_until", now.to_string());
-                    sqlx::query("update event_cursor set last = last + $1").bind(SKIPPED).execute(&mut *tx).await?;
+                    sqlx::query("update event_cursor set last = last + $1")
+                        .bind(SKIPPED)
+                        .execute(&mut *tx)
+                        .await?;
                 }
                 remember!(tx, "timeline", timeline);
                 Ok::<_, Error>(doubted)

@@ -370,8 +370,7 @@ async fn what_is_published_has_no_open_attempt_whoever_found_it() {
         let lost = change(&store, 1, Event::Lost, class).await;
         store.apply(vec![lost]).await.unwrap();
         // Somebody reads it, stands still, and tells only after another one has sent it again.
-        let live =
-            Found::Live { native_id: "77".into(), url: String::new(), evidence: "read".into() };
+        let live = Found::Live { native_id: "77".into(), url: String::new(), evidence: "read".into() };
         let found = change(&store, 1, Event::Looked(live), class).await;
         let resend = ArmRequest { from: State::Unknown, close: Some(1), ..an_arm(1, owner, fence) };
         let (_, arming) = store.apply_and_arm(vec![], resend).await.unwrap();

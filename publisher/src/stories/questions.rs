@@ -78,8 +78,11 @@ async fn a_user_says_it_is_live() {
         assert_eq!(mesh.confirm(mesh.workspace, &target, live()).await.unwrap(), TargetState::Published);
         let late = mesh.confirm(mesh.workspace, &target, drop_it()).await.unwrap_err();
         assert_eq!(late.code(), tonic::Code::FailedPrecondition);
-        let event =
-            mesh.follow(std::slice::from_ref(&target), |state| state == TargetState::Published).await.pop().unwrap();
+        let event = mesh
+            .follow(std::slice::from_ref(&target), |state| state == TargetState::Published)
+            .await
+            .pop()
+            .unwrap();
         assert_eq!(event.url, "https://social.example/@me/1");
         let steps = mesh.timeline(mesh.workspace, &target).await;
         let last = steps.last().unwrap();
@@ -108,7 +111,11 @@ async fn a_user_has_it_posted_again_under_another_key() {
 async fn a_late_find_wins() {
     let (mesh, target) = a_question(Kind::Sqlite).await;
     mesh.bench.clear_script().await;
-    let found = mesh.follow(std::slice::from_ref(&target), |state| state == TargetState::Published).await.pop().unwrap();
+    let found = mesh
+        .follow(std::slice::from_ref(&target), |state| state == TargetState::Published)
+        .await
+        .pop()
+        .unwrap();
     let ledger = mesh.bench.ledger().await;
     assert_eq!(ledger.len(), 1);
     assert_eq!(found.native_id, ledger[0]["native_id"].as_str().unwrap());

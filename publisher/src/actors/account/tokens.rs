@@ -99,7 +99,8 @@ impl State {
             Ok(Taken { fence: Some(fence), opened: Opened::Ready(session) }) => {
                 self.fence = Some(fence);
                 self.session = Some(session);
-                self.may_have_more = true;
+                // Whoever served it meanwhile may have moved the line on.
+                self.is_behind = true;
             }
             // Another process serves it; reading its tokens is allowed all the same.
             Ok(Taken { fence: None, opened: Opened::Ready(session) }) => {
