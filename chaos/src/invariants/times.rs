@@ -83,9 +83,8 @@ fn keeps_its_place(case: &Case<'_>, earlier: &Target, later: &Target) -> bool {
         .map(|event| event.at_ms);
     let armed = later.attempts.first().map(|attempt| attempt.armed_ms);
     let gave_it_up = earlier.events.iter().any(|event| match event.state.as_str() {
-        "parked" => true,
         // Its reversible steps failed; or it was told to come later, and its account may have changed hands meanwhile.
-        "retry_wait" => true,
+        "parked" | "retry_wait" => true,
         // Nobody can tell whether it may be sent again.
         "unknown" => case.account_of(earlier).is_none_or(|account| !account.class.settles()),
         _ => false,

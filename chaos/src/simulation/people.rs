@@ -29,8 +29,10 @@ impl World {
     pub(super) fn plan(&mut self) {
         let more = self.rng.random_range(0..3);
         for n in 0..CLASSES.len() + more {
-            let class =
-                if n < CLASSES.len() { CLASSES[n] } else { CLASSES[self.rng.random_range(0..CLASSES.len())] };
+            let class = match CLASSES.get(n) {
+                Some(class) => *class,
+                None => CLASSES[self.rng.random_range(0..CLASSES.len())],
+            };
             let (account, workspace) =
                 (Uuid::from_u128(500 + n as u128), Uuid::from_u128(100 + n as u128 % 3));
             let token_life = self.rng.random_bool(0.3).then_some(120_000);

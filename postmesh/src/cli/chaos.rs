@@ -7,8 +7,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use postmesh_kit::lifecycle::signalled;
 use postmesh_chaos::{Kind, Options, Progress, Report, Span};
+use postmesh_kit::lifecycle::signalled;
 
 /// Violations shown in full; the folders hold all of them.
 const SHOWN: usize = 20;

@@ -3,8 +3,8 @@
 mod accounts;
 mod bench;
 mod certs;
-mod confirm;
 mod chaos;
+mod confirm;
 mod doctor;
 mod health;
 mod post;

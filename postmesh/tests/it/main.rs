@@ -5,8 +5,8 @@
     reason = "tests start programs, read their environment and play the browser; what fails there fails the test"
 )]
 
-mod clients;
 mod chaos;
+mod clients;
 mod crash;
 mod harness;
 mod operations;
