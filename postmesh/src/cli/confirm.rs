@@ -9,7 +9,9 @@ use postmesh_proto::{
         TargetConfirmation, TargetState,
         target_confirmation::{Answer, Drop, PostAgain},
     },
-    scheduler::v1::{ConfirmTargetRequest, GetPostRequest, Post, post_service_client::PostServiceClient},
+    scheduler::v1::{
+        ConfirmTargetRequest, GetPostRequest, Post, Target, post_service_client::PostServiceClient,
+    },
 };
 
 use crate::client::{Server, explain, request_id, view::PostView};
@@ -60,14 +62,12 @@ impl Confirm {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut session = self.server.session().await?;
         let mut posts = PostServiceClient::new(session.channel());
-        let target_id = match self.target {
-            Some(id) => id,
-            None => {
-                let request = GetPostRequest { post_id: self.post.clone() };
-                let answer =
-                    posts.get_post(session.request(request).await?).await.map_err(|s| explain(&s))?;
-                the_one_that_waits(&answer.into_inner().post.context("the mesh answered no post")?)?
-            }
+        let target_id = if let Some(id) = self.target {
+            id
+        } else {
+            let request = GetPostRequest { post_id: self.post.clone() };
+            let answer = posts.get_post(session.request(request).await?).await.map_err(|s| explain(&s))?;
+            the_one_that_waits(&answer.into_inner().post.context("the mesh answered no post")?)?
         };
         let request = ConfirmTargetRequest {
             post_id: self.post,
@@ -93,10 +93,10 @@ fn the_one_that_waits(post: &Post) -> anyhow::Result<String> {
         ),
         [one] => Ok(one.id.clone()),
         several => {
-            let list = several
-                .iter()
-                .map(|target| format!("\n  --target {}  {} {}", target.id, target.network, target.handle))
-                .collect::<String>();
+            let mut list = String::new();
+            for Target { id, network, handle, .. } in several {
+                list += &["\n  --target ", id, "  ", network, " ", handle].concat();
+            }
             bail!("{} targets wait for an answer; say which one:{list}", several.len())
         }
     }
@@ -105,7 +105,6 @@ fn the_one_that_waits(post: &Post) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use postmesh_proto::scheduler::v1::Target;
 
     use super::*;
 
