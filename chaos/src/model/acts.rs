@@ -3,12 +3,12 @@
 use std::{fmt, rc::Rc};
 
 use postmesh_publisher::domain::{
-    outcome::{DeliveryClass, Fault, Found, Outcome},
+    outcome::{Fault, Found, Outcome},
     state::State,
-    step::{Delivery, Effect, Event, step},
+    step::Event,
 };
 
-use super::world::{Attempt, Decided, Flight, Post, Reply, Row, Rules, Stage, Worker, World};
+use super::world::{Attempt, Reply, Row, Rules, Stage, Worker, World};
 
 mod network;
 mod rows;

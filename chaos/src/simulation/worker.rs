@@ -3,24 +3,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
-use postmesh_kit::faults::{Bug, bug};
 use postmesh_publisher::{
-    core::{Busy, Change, Item, Line, Refusal, Stored, Turn},
-    domain::{
-        outcome::{Answer, Fault, Found, Outcome},
-        state::State,
-    },
-    networks::{HandleMap, Ready},
+    core::{Busy, Change, Item, Line, Stored, Turn},
+    domain::outcome::{Answer, Fault, Found},
+    networks::HandleMap,
 };
 use rand::RngExt as _;
 use uuid::Uuid;
 
 use super::{
     class_of,
-    network::{Asked, Send},
     store::{Arm, Arming, Intent},
-    world::{Event, Log, Op, World},
+    world::{Event, Op, World},
 };
 
 mod jobs;
@@ -438,5 +432,4 @@ impl World {
         actor.again_at = self.clock(place.worker) + AGAIN;
         self.ask(place, Op::Close { version: session.version });
     }
-
 }

@@ -1,27 +1,26 @@
 //! The world of one run: virtual time, the queue of what is going to happen, two workers, the tables, the networks, the
 //! people. Whatever happens next is taken from the queue; whatever is left to chance is drawn from the seed.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use postmesh_publisher::{
     core::{Change, Stored},
     domain::{
         key::Keys,
-        outcome::{Fault, Found, Outcome, Wire},
+        outcome::{Fault, Found, Outcome},
         policy::Policy,
-        state::State,
-        step::{Effect, Event as Step, step},
+        step::Effect,
     },
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use uuid::Uuid;
 
 use super::{
-    Seen, class_of,
+    Seen,
     network::{Asked, Networks, Send, Trouble},
     people::Planned,
-    store::{Arm, Arming, Intent, Store},
-    worker::{LEASE, LOOK, Msg, Place, SWEEP, Session, Worker},
+    store::{Arm, Store},
+    worker::{LEASE, Msg, Place, Worker},
 };
 
 mod breaks;
