@@ -293,10 +293,12 @@ impl Store {
         row.map(|row| row.set(State::Prepared, Some(row.stored.due_at.max(now)))).is_some()
     }
 
-    pub(super) fn save_handle(&mut self, id: Uuid, revision: i64, step: &str, value: &str) {
-        if let Some(row) = self.rows.get_mut(&id).filter(|row| row.stored.revision == revision) {
-            row.handles.insert(step.to_owned(), value.into());
-        }
+    /// The first handle of a step counts, and is answered.
+    pub(super) fn save_handle(&mut self, id: Uuid, revision: i64, step: &str, value: String) -> String {
+        let row = self.rows.get_mut(&id).filter(|row| row.stored.revision == revision);
+        let Some(row) = row else { return value };
+        let stored = row.handles.entry(step.to_owned()).or_insert_with(|| value.into());
+        stored.as_str().unwrap_or_default().to_owned()
     }
 
     /// Commits the intent to refresh: once, and once more when the pair is over.

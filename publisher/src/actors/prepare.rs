@@ -150,14 +150,28 @@ impl Handles for Stored<'_> {
     }
 
     async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault> {
+        self.store_handle(step, &value, false).await
+    }
+
+    async fn update(&mut self, step: &str, value: Value) -> Result<(), Fault> {
+        self.store_handle(step, &value, true).await
+    }
+}
+
+impl Stored<'_> {
+    async fn store_handle(&mut self, step: &str, value: &Value, replaces: bool) -> Result<(), Fault> {
         let failed = |error: Error| Fault::Store(error.to_string());
         faults::at("prep.handle_save.before").await.map_err(Error::from).map_err(failed)?;
-        self.store
-            .save_handle(self.work.target_id, self.work.revision, step.to_owned(), value.to_string())
+        let (target_id, revision) = (self.work.target_id, self.work.revision);
+        let stored = self
+            .store
+            .save_handle(target_id, revision, step.to_owned(), value.to_string(), replaces)
             .await
             .map_err(failed)?;
         faults::at("prep.handle_save.after").await.map_err(Error::from).map_err(failed)?;
-        self.handles.insert(step.to_owned(), value);
+        let stored = serde_json::from_str(&stored)
+            .map_err(|why| failed(Error::corrupt("handle of a delivery", why)))?;
+        self.handles.insert(step.to_owned(), stored);
         Ok(())
     }
 }

@@ -167,8 +167,11 @@ pub type HandleMap = BTreeMap<String, Value>;
 pub trait Handles: Send {
     /// What is stored.
     fn stored(&self) -> &HandleMap;
-    /// Stores a handle durably; call it the moment the answer is parsed, before the next call.
+    /// Stores a handle durably; call it the moment the answer is parsed, before the next call. The first one that is
+    /// stored counts, perhaps another process's: read it from [`Handles::stored`] afterwards.
     async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault>;
+    /// Stores what became of the handle that is stored.
+    async fn update(&mut self, step: &str, value: Value) -> Result<(), Fault>;
 }
 
 /// A prepared delivery: nothing is missing but the one visible request.

@@ -160,20 +160,27 @@ impl Store {
     }
 
     /// Stores the handle of a step.
+    ///
+    /// The first one counts, unless it `replaces` what is there, and is answered: two processes that prepare one
+    /// delivery must send with the same, or a lost answer would be looked for with the other.
     pub(crate) async fn save_handle(
         &self,
         target_id: Uuid,
         revision: i64,
         step: String,
         handle: String,
-    ) -> Result<(), Error> {
+        replaces: bool,
+    ) -> Result<String, Error> {
         let sqlite = self.db.is_sqlite();
         write!(self.db, tx => {
-            sqlx::query(timed!(sqlite,
+            let stored: String = sqlx::query_scalar(timed!(sqlite,
                 "insert into handles (target_id, revision, step, handle, created_at) values ($1, $2, $3, $4, ", ")
-                     on conflict (target_id, revision, step) do update set handle = excluded.handle"))
-                .bind(target_id).bind(revision).bind(step).bind(handle).execute(&mut *tx).await?;
-            Ok::<_, Error>(())
+                     on conflict (target_id, revision, step) do update
+                    set handle = case when $5 then excluded.handle else handles.handle end
+              returning handle"))
+                .bind(target_id).bind(revision).bind(step).bind(handle).bind(replaces)
+                .fetch_one(&mut *tx).await?;
+            Ok::<_, Error>(stored)
         })
     }
 

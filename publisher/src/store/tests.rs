@@ -462,9 +462,13 @@ async fn keeps_handles_of_a_revision() {
     each_database(MIGRATIONS, |db| async move {
         let store = Store::new(db, "test");
         let target = Uuid::from_u128(1);
-        store.save_handle(target, 1, "media.0".into(), "\"a\"".into()).await.unwrap();
-        store.save_handle(target, 1, "media.0".into(), "\"b\"".into()).await.unwrap();
-        store.save_handle(Uuid::from_u128(2), 1, "media.0".into(), "\"c\"".into()).await.unwrap();
+        let save = async |target, handle: &str, replaces| {
+            store.save_handle(target, 1, "media.0".into(), handle.into(), replaces).await.unwrap()
+        };
+        assert_eq!(save(target, "\"a\"", false).await, "\"a\"");
+        assert_eq!(save(target, "\"late\"", false).await, "\"a\"", "the first one counts");
+        assert_eq!(save(target, "\"b\"", true).await, "\"b\"");
+        save(Uuid::from_u128(2), "\"c\"", false).await;
         assert_eq!(
             store.handles(&[target]).await.unwrap(),
             [(target, 1, "media.0".to_owned(), "\"b\"".to_owned())]

@@ -208,6 +208,12 @@ impl Handles for Kept {
     }
 
     async fn save(&mut self, step: &str, value: Value) -> Result<(), Fault> {
+        self.handles.entry(step.to_owned()).or_insert(value);
+        self.writes += 1;
+        Ok(())
+    }
+
+    async fn update(&mut self, step: &str, value: Value) -> Result<(), Fault> {
         self.handles.insert(step.to_owned(), value);
         self.writes += 1;
         Ok(())

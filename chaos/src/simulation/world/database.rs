@@ -84,8 +84,8 @@ impl World {
                 Msg::Begun(Ok(self.store.begin_preparing(&beginning, now)), tasks)
             }
             Op::SaveHandle { id, revision, begins, value } => {
-                self.store.save_handle(id, revision, "container", &value);
-                Msg::Saved { id, begins, saved: Ok(value) }
+                let stored = self.store.save_handle(id, revision, "container", value);
+                Msg::Saved { id, begins, saved: Ok(stored) }
             }
             Op::Mark(id) => Msg::Marked { id, marked: Ok(self.store.mark_prepared(id, now)) },
             Op::Job { changes, arm } => {

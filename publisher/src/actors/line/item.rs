@@ -231,10 +231,11 @@ impl Item {
         }
         self.stored.attempt_n = n;
         self.resends = false;
-        let taken = self.take(Event::Settled(answer.outcome), answer.wire, policy, now, jitter);
+        let mut taken = self.take(Event::Settled(answer.outcome), answer.wire, policy, now, jitter);
         if bug(Bug::NewContainerAfterUnknown) && self.decision.state == State::Unknown {
-            self.handles.clear();
+            let steps = std::mem::take(&mut self.handles).into_keys().collect();
             self.ready = None;
+            taken = taken.map(|(change, left)| (Change { forget: steps, ..change }, left));
         }
         self.storing(taken)
     }

@@ -150,11 +150,12 @@ impl Mastodon {
             let (id, ready) = self.upload(session, item, &rendition).await?;
             wire::pass("prep.media_put.after").await?;
             handles.save(&step, object!({ "id": id, "ready": ready })).await?;
-            (id, ready)
+            let stored = &handles.stored()[&step];
+            (text_of(stored, "id").to_owned(), stored["ready"] == true)
         };
         if !ready {
             self.wait_until_processed(session, &id).await?;
-            handles.save(&step, object!({ "id": id, "ready": true })).await?;
+            handles.update(&step, object!({ "id": id, "ready": true })).await?;
         }
         Ok(id)
     }
