@@ -332,6 +332,10 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
             for target in post.targets.iter_mut().filter(|target| target.recall.is_some()) {
                 match (verdict(target, verdicts), target.recall) {
                     (Some(Verdict::TooLate), _) => keep(target, moment),
+                    // It was armed before the publisher was asked: too late without asking.
+                    (None, _) if matches!(target.stance(), Stance::Busy | Stance::Out) => {
+                        keep(target, moment)
+                    }
                     (_, None | Some(RecallIntent::Edit)) => target.plan_on(moment),
                     (_, Some(why)) => target.give_up(why),
                 }

@@ -177,6 +177,23 @@ fn a_lost_recall_is_settled_by_its_intent() {
     }
 }
 
+/// The power went between the intent and the question; by the time it is settled, the request is on its way.
+#[test]
+fn a_recall_that_was_never_asked_does_not_revise_what_is_being_sent() {
+    for change in [edit(), Change::Cancel] {
+        let post = a_post(&[TargetState::Prepared]);
+        let Decision::Recall(mut marked, _) = decide(post, &change, &none(), AT) else {
+            panic!("one is held")
+        };
+        marked.targets[0].state = TargetState::Unknown;
+        let Decision::Save(post) = decide(marked, &Change::Settle, &none(), AT) else {
+            panic!("nothing is left to ask")
+        };
+        let target = &post.targets[0];
+        assert_eq!((target.state, target.revision, target.recall), (TargetState::Unknown, 1, None));
+    }
+}
+
 #[test]
 fn targets_of_accounts_that_stay_keep_their_ids() {
     let input = |account: u128| NewTarget {
