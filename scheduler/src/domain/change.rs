@@ -334,7 +334,7 @@ fn apply(mut post: Post, change: &Change, verdicts: &Verdicts, moment: Moment) -
                     (Some(Verdict::TooLate), _) => keep(target, moment),
                     // It was armed before the publisher was asked: too late without asking.
                     (None, _) if matches!(target.stance(), Stance::Busy | Stance::Out) => {
-                        keep(target, moment)
+                        keep(target, moment);
                     }
                     (_, None | Some(RecallIntent::Edit)) => target.plan_on(moment),
                     (_, Some(why)) => target.give_up(why),
