@@ -40,6 +40,8 @@ async fn lists_every_route_of_the_contracts() {
     DELETE /v1/posts/{post_id}
     GET /v1/posts/{post_id}
     PATCH /v1/posts/{post_id}
+    GET /v1/posts/{post_id}/targets/{target_id}/events
+    POST /v1/posts/{post_id}/targets/{target_id}:confirm
     POST /v1/posts/{post_id}/targets/{target_id}:retry
     POST /v1/posts/{post_id}:cancel
     POST /v1/posts/{post_id}:schedule
