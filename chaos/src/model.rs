@@ -3,7 +3,7 @@
 //!
 //! **What can happen:** `kill -9` of a worker in every state; the loss of a lease while its holder lives, which
 //! goes on with what it has begun (a zombie); a holder that stands still; requests lost,
-//! late, executed with the answer lost or garbled, refused for now, for good, for an expired token or a lost
+//! late, executed with the answer lost or garbled, refused this time, for good, for an expired token or a lost
 //! authorization; commits of ARM whose answer is lost; reads that fail and reads that lag; recalls and edits racing all
 //! of it; disconnected accounts; networks that process before they show or refuse.
 //!
