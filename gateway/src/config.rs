@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Address and port of the one public door.
     pub bind: SocketAddr,
+    /// Where the gateway is reached from outside, such as `https://mesh.example`. From `public.url`.
+    #[serde(skip)]
+    pub public_url: String,
     /// Web origins, besides the gateway's own, whose pages may call: exact, such as `https://app.example.com`.
     pub allowed_origins: Vec<String>,
     /// Addresses of reverse proxies whose `x-forwarded-for` is believed. Empty: the peer is the client.
@@ -20,6 +23,8 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Uploads being received at once.
     pub max_uploads: usize,
+    /// Files being sent to networks at once.
+    pub max_downloads: usize,
     /// Server streams open at once.
     pub max_streams: usize,
     /// Connections open at once; further ones wait to be accepted.
@@ -40,11 +45,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            public_url: "http://127.0.0.1:8080".into(),
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             reflection: true,
             max_in_flight: 2_000,
             max_uploads: 200,
+            max_downloads: 200,
             max_streams: 10_000,
             max_connections: 10_000,
             unary_deadline_seconds: 60,
@@ -84,6 +91,7 @@ impl Config {
         let counts = [
             ("max_in_flight", self.max_in_flight as u64),
             ("max_uploads", self.max_uploads as u64),
+            ("max_downloads", self.max_downloads as u64),
             ("max_streams", self.max_streams as u64),
             ("max_connections", self.max_connections as u64),
             ("unary_deadline_seconds", self.unary_deadline_seconds),

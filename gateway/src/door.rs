@@ -3,7 +3,7 @@
 //! ```text
 //!  request ─ id, origin, limits ─┬ application/grpc ──────▶ edge
 //!                                ├ application/grpc-web ──▶ tonic-web ─▶ edge
-//!                                ├ /healthz /openapi.json /oauth/callback, uploads
+//!                                ├ /healthz /openapi.json /oauth/callback, uploads, shares
 //!                                └ anything else ─────────▶ JSON ─▶ edge
 //! ```
 
@@ -20,6 +20,7 @@ use tonic_web::GrpcWebService;
 use tower::ServiceExt as _;
 
 use crate::{
+    client,
     cors::{Cors, Origin},
     edge::{Edge, Visitor},
     error::Refusal,
@@ -27,6 +28,7 @@ use crate::{
     metrics::Observation,
     oauth::Callback,
     ready::Ready,
+    shares::Shares,
     uploads::Uploads,
 };
 
@@ -38,9 +40,11 @@ pub(crate) struct Door {
     pub(crate) web: GrpcWebService<Edge>,
     pub(crate) json: Json,
     pub(crate) uploads: Option<Uploads>,
+    pub(crate) shares: Option<Shares>,
     pub(crate) callback: Option<Callback>,
     pub(crate) ready: Ready,
     pub(crate) openapi: bytes::Bytes,
+    pub(crate) client: bytes::Bytes,
     pub(crate) cors: Cors,
     pub(crate) in_flight: Semaphore,
     pub(crate) uploads_in_flight: Semaphore,
@@ -123,7 +127,21 @@ impl Door {
 
     async fn plain(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
+        if let Some((token, shares)) = share_token(&path).zip(self.shares.as_ref()) {
+            return match *request.method() {
+                Method::GET | Method::HEAD => {
+                    observed("/m/{token}", request, |r| shares.send(token, r)).await
+                }
+                _ => not_allowed("GET, HEAD"),
+            };
+        }
         match (path.as_str(), upload_id(&path), &self.uploads, &self.callback) {
+            (client::PATH, ..) => match *request.method() {
+                Method::GET | Method::HEAD => {
+                    encode::answer(StatusCode::OK, "application/json", self.client.clone())
+                }
+                _ => not_allowed("GET, HEAD"),
+            },
             ("/openapi.json", ..) => match *request.method() {
                 Method::GET | Method::HEAD => {
                     encode::answer(StatusCode::OK, "application/json", self.openapi.clone())
@@ -200,6 +218,13 @@ where
 fn upload_id(path: &str) -> Option<&str> {
     let id = path.strip_prefix("/v1/uploads/")?.strip_suffix("/content")?;
     (!id.is_empty() && !id.contains('/')).then_some(id)
+}
+
+/// The credential in the path of a public address; the file's extension is for those who look at nothing else.
+fn share_token(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/m/")?;
+    let token = name.split('.').next()?;
+    (!token.is_empty() && !name.contains('/')).then_some(token)
 }
 
 fn not_allowed(allowed: &'static str) -> Response<Body> {

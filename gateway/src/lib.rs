@@ -4,7 +4,7 @@
 //!  server (socket, limits) ─▶ door (id, origin, throttle) ─┬▶ edge (method path -> service) ─▶ Transport
 //!                                                          ├▶ tonic-web ─▶ edge
 //!                                                          ├▶ json (routes from the descriptors) ─▶ edge
-//!                                                          └▶ uploads, oauth, ready, openapi
+//!                                                          └▶ uploads, shares, oauth, ready, openapi
 //! ```
 //! Everything is read from the descriptors: a new public rpc of a known package needs no line here. **Internal rpcs do
 //! not exist outside.** The services enforce the rules with the user's token; the gateway verifies it early, so that
@@ -13,6 +13,7 @@
 //! JSON callers may send `Idempotency-Key: <UUID>`: it fills an empty `request_id` of the request.
 //! `Accept: application/json; names=proto` answers field names as the contracts spell them.
 
+mod client;
 mod config;
 mod contracts;
 mod cors;
@@ -28,6 +29,7 @@ mod openapi;
 mod own;
 mod ready;
 mod server;
+mod shares;
 mod uploads;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -80,9 +82,15 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let door = door::Door {
         web: tonic_web::GrpcWebLayer::new().layer(edge.clone()),
         openapi: openapi::document(json.routes()).to_string().into(),
+        client: client::document(&config.public_url).to_string().into(),
         json,
         edge,
         uploads: deps.backends.get("postmesh.media.v1").cloned().map(uploads::Uploads::new),
+        shares: deps
+            .backends
+            .get("postmesh.media.v1")
+            .cloned()
+            .map(|media| shares::Shares::new(media, config.max_downloads)),
         callback: deps.backends.get("postmesh.publisher.v1").cloned().map(oauth::Callback::new),
         ready: ready::Ready::new(&deps.backends),
         cors: cors::Cors::new(&config.allowed_origins),

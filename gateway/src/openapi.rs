@@ -182,7 +182,7 @@ fn upload() -> Json {
         "operationId": "Uploads_PutContent",
         "tags": ["MediaService"],
         "summary": "Sends the bytes of an upload",
-        "description": "The address comes from CreateUpload, with its token. The size must be declared and be the one announced, at most 50 MiB.",
+        "description": "The address comes from CreateUpload, with its token. The size must be declared and be the one announced.",
         "security": [],
         "parameters": [
             { "name": "upload_id", "in": "path", "required": true, "schema": { "type": "string" } },

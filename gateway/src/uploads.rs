@@ -19,14 +19,15 @@ use tonic::{Status, body::Body};
 
 use crate::json::{encode, percent};
 
-/// Largest file, bytes.
-const LARGEST: u64 = 50 * 1024 * 1024;
+/// Largest file that any installation may take, bytes. The media service knows how many it granted to the address.
+const LARGEST: u64 = 5 << 30;
 /// Largest chunk passed on, bytes.
 const CHUNK: usize = 512 * 1024;
 /// A client that sends nothing for so long has gone.
 const SILENCE: Duration = Duration::from_secs(30);
-/// A whole upload takes no longer.
+/// A whole upload takes no longer, and a minute more for every so many bytes.
 const LONGEST: Duration = Duration::from_mins(15);
+const BYTES_PER_MINUTE: u64 = 16 << 20;
 
 /// Answers `PUT /v1/uploads/{upload_id}/content?token=…`.
 pub(crate) struct Uploads {
@@ -47,24 +48,25 @@ impl Uploads {
             .unwrap_or_default();
         let length =
             request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
-        match length {
+        let length = match length {
             None => {
                 let why = "the size must be known: send a content-length, not a chunked body";
                 return encode::failure_as(&Status::invalid_argument(why), StatusCode::LENGTH_REQUIRED);
             }
             Some(length) if length > LARGEST => {
-                let why = format!("the file is larger than {} MiB", LARGEST / 1024 / 1024);
+                let why = format!("the file is larger than {} GiB", LARGEST >> 30);
                 return encode::failure_as(&Status::out_of_range(why), StatusCode::PAYLOAD_TOO_LARGE);
             }
-            Some(_) => {}
-        }
+            Some(length) => length,
+        };
+        let patience = LONGEST + Duration::from_mins(length / BYTES_PER_MINUTE);
         let (broken, breaks) = oneshot::channel();
         let ticket = Part::Ticket(UploadTicket { upload_id, token });
         let parts = stream::iter([ticket]).chain(chunks(request.into_body(), broken).map(Part::Chunk));
         let parts = parts.map(|part| WriteUploadRequest { part: Some(part) });
         let mut media = self.media.clone();
         let written = tokio::select! {
-            written = timeout(LONGEST, media.write_upload(parts)) => written,
+            written = timeout(patience, media.write_upload(parts)) => written,
             Ok(why) = breaks => {
                 // Dropping the call tells the media service that the rest will not come.
                 return encode::failure_as(&Status::invalid_argument(why), StatusCode::REQUEST_TIMEOUT);

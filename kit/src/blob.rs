@@ -7,7 +7,7 @@ mod directory;
 mod exact;
 mod s3;
 
-use std::{error::Error as StdError, fmt, path::Path, pin::Pin, time::Duration};
+use std::{error::Error as StdError, fmt, ops::RangeInclusive, path::Path, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -73,17 +73,19 @@ impl fmt::Display for Came {
     }
 }
 
-/// A blob being read.
+/// A blob being read, or a part of one.
 pub struct Object {
-    /// Its length in bytes.
+    /// How many bytes follow.
     pub size: u64,
-    /// Its bytes.
+    /// How many the whole blob has.
+    pub total: u64,
+    /// The bytes.
     pub content: Content,
 }
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Object").field("size", &self.size).field("total", &self.total).finish_non_exhaustive()
     }
 }
 
@@ -153,6 +155,19 @@ impl Blob {
         match self {
             Self::Directory(store) => store.get(key).await,
             Self::S3(store) => store.get(key).await,
+        }
+    }
+
+    /// Opens a part of a blob for reading, by the places of its first and its last byte; what lies behind the blob's end
+    /// is left out. `None` when there is no blob, or it ends before the part begins.
+    pub async fn get_range(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<Object>, Error> {
+        check_key(key)?;
+        if range.is_empty() {
+            return Ok(None);
+        }
+        match self {
+            Self::Directory(store) => store.get_range(key, range).await,
+            Self::S3(store) => store.get_range(key, range).await,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod policy;
 mod publishing;
+mod streaming;
 #[cfg(test)]
 mod tests;
 
@@ -212,8 +213,12 @@ impl GuardedClient {
 
     /// Sends one request whose repetition would be harmless, over pooled connections. Any status is an answer.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
-        let mut request =
+        let request =
             reqwest::Request::try_from(request).map_err(|e| Error::Malformed(e.without_url().into()))?;
+        self.execute(request).await
+    }
+
+    async fn execute(&self, mut request: reqwest::Request) -> Result<Response<Bytes>, Error> {
         let server = server_of(request.url());
         let target = self.inner.policy.check(request.url()).map_err(|rule| refused(&server, rule))?;
         *request.timeout_mut() = Some(self.bounds.answer_in + CONNECT);

@@ -1,4 +1,5 @@
-//! The bounded pool that works on pictures: a permit first, then the bytes into memory, then a thread for the pixels.
+//! A bounded pool that works on files. For pictures: a permit first, then the bytes into memory, then a thread for the
+//! pixels.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,7 +14,7 @@ use crate::{
     picture::{self, Fitted, Format, Limits, Picture, Rejection, Unfit},
 };
 
-/// Works on a few pictures at a time.
+/// Works on a few files at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Checker {
     permits: Arc<Semaphore>,

@@ -47,10 +47,16 @@ pub enum Error {
     /// The sender of an upload stopped.
     #[error("the bytes stopped coming; send them again")]
     BrokeOff,
+    /// Other bytes arrived for an upload while it was checked.
+    #[error("the file was replaced while it was checked; complete the upload again")]
+    Changed,
     /// The work took so long, or the service stops, so its result was given up.
-    #[error("working on the picture took too long; try again")]
+    #[error("working on the file took too long; try again")]
     TooSlow,
-    /// A picture that cannot be made as small as asked.
+    /// No such public address in this workspace, or it ended long ago.
+    #[error("there is no such public address, or it has ended")]
+    ShareNotFound,
+    /// A file that cannot be made as small as asked, or of that type.
     #[error("media item {media} cannot be made to fit: {why}")]
     CannotFit {
         /// The item.
@@ -116,12 +122,12 @@ impl Classify for Error {
         match self {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::BadTicket => ErrorKind::Unauthenticated,
-            Self::UploadNotFound(_) | Self::MediaNotFound(_) => ErrorKind::NotFound,
+            Self::UploadNotFound(_) | Self::MediaNotFound(_) | Self::ShareNotFound => ErrorKind::NotFound,
             Self::NothingUploaded(_)
             | Self::UploadComplete(_)
             | Self::Held { .. }
             | Self::CannotFit { .. } => ErrorKind::Precondition,
-            Self::BrokeOff | Self::TooSlow | Self::Blob(blob::Error::Unavailable(_)) => {
+            Self::BrokeOff | Self::Changed | Self::TooSlow | Self::Blob(blob::Error::Unavailable(_)) => {
                 ErrorKind::Unavailable
             }
             Self::Settings(_) | Self::Lost(_) | Self::Blob(_) => ErrorKind::Internal,
@@ -140,7 +146,9 @@ impl Classify for Error {
             Self::MediaNotFound(_) => "MEDIA_NOT_FOUND",
             Self::Held { .. } => "MEDIA_IN_USE",
             Self::BrokeOff => "UPLOAD_BROKE_OFF",
+            Self::Changed => "UPLOAD_CHANGED",
             Self::TooSlow => "WORK_TOO_SLOW",
+            Self::ShareNotFound => "SHARE_NOT_FOUND",
             Self::CannotFit { .. } => "CANNOT_FIT",
             Self::Lost(_) => "BLOB_MISSING",
             Self::Blob(_) => "BLOB_STORE",

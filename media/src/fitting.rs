@@ -1,4 +1,5 @@
-//! Copies of pictures that fit what a receiver takes: each made once, stored, and answered from then on.
+//! Copies of pictures that fit what a receiver takes: each made once, stored, and answered from then on. Videos go out
+//! as they are, or not at all.
 //!
 //! ```text
 //! caller ─▶ row? ─▶ task (outlives its caller) ─▶ lane of this copy ─▶ row? ─▶ pool ─ loose key ─ blob ─ row
@@ -7,23 +8,18 @@
 //! in its lane and all but the first find the row. Two processes may both make it: the first row counts, and the other
 //! blob stays on record as loose.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
-
 use bytes::Bytes;
 use postmesh_kit::ids;
-use tokio::sync::{Mutex as Lane, OwnedMutexGuard};
 use uuid::Uuid;
 
 use crate::{
     check::Checker,
     deps::Deps,
     error::Error,
+    lanes::Lanes,
     picture::{Format, Limits, Unfit},
     store::{Item, Rendition, Store},
-    sweep,
+    sweep, video,
 };
 
 /// Which copy: of which item, for which limits.
@@ -35,17 +31,23 @@ pub(crate) struct Fitter {
     deps: Deps,
     store: Store,
     checker: Checker,
-    lanes: Arc<Mutex<HashMap<Wanted, Weak<Lane<()>>>>>,
+    lanes: Lanes<Wanted>,
 }
 
 impl Fitter {
     pub(crate) fn new(deps: Deps, store: Store, checker: Checker) -> Self {
-        Self { deps, store, checker, lanes: Arc::default() }
+        Self { deps, store, checker, lanes: Lanes::default() }
     }
 
-    /// The item's picture within the limits: its own file when that fits, or a copy.
+    /// The item's file within the limits: its own when that fits, or a copy. Pixels and type are limits of pictures.
     pub(crate) async fn rendition(&self, item: Item, limits: Limits) -> Result<Rendition, Error> {
-        if limits.admit(item.rendition_bytes, item.width * item.height) {
+        if video::is_video(&item.content_type) {
+            let fits = limits.admit(item.rendition_bytes, 0);
+            let why = Unfit::Video;
+            return if fits { Ok(item.into()) } else { Err(Error::CannotFit { media: item.id, why }) };
+        }
+        let is_right = !limits.only_jpeg || item.content_type == Format::Jpeg.content_type();
+        if is_right && limits.admit(item.rendition_bytes, item.width * item.height) {
             return Ok(item.into());
         }
         if let Some(made) = self.store.rendition(item.workspace_id, item.id, limits).await? {
@@ -58,7 +60,7 @@ impl Fitter {
     }
 
     async fn make_once(&self, item: Item, limits: Limits) -> Result<Rendition, Error> {
-        let _lane = self.lane((item.workspace_id, item.id, limits)).await;
+        let _lane = self.lanes.enter((item.workspace_id, item.id, limits)).await;
         match self.store.rendition(item.workspace_id, item.id, limits).await? {
             Some(made) => Ok(made),
             None => self.make(item, limits).await,
@@ -81,24 +83,10 @@ impl Fitter {
             height: fitted.height.into(),
             blob_key: format!("{}/{}", item.workspace_id, ids::new()),
             size_bytes: fitted.bytes.len() as i64,
+            duration_ms: 0,
         };
         self.store.note_loose(rendition.blob_key.clone(), now + sweep::SLACK_MS).await?;
         self.deps.blob.put_bytes(&rendition.blob_key, Bytes::from(fitted.bytes)).await?;
         self.store.keep_rendition(item.workspace_id, item.id, limits, rendition, now).await
-    }
-
-    /// Waits until nobody else in this process makes the copy.
-    async fn lane(&self, copy: Wanted) -> OwnedMutexGuard<()> {
-        let lane = {
-            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-            lanes.retain(|_, lane| lane.strong_count() > 0);
-            let open = lanes.get(&copy).and_then(Weak::upgrade);
-            open.unwrap_or_else(|| {
-                let lane = Arc::new(Lane::new(()));
-                lanes.insert(copy, Arc::downgrade(&lane));
-                lane
-            })
-        };
-        lane.lock_owned().await
     }
 }

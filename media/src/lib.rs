@@ -1,17 +1,18 @@
 //! Uploads, the media library and its bytes.
 //!
-//! A file is announced, sent, and checked by its content; what is kept is the picture alone, without location or
-//! other metadata. Posts place holds on the items they need, so nothing disappears from under a plan. Receivers that
-//! take less get a smaller copy, made once.
+//! A file is announced, sent, and checked by its content; what is kept is the picture or video alone, without location
+//! or other metadata. Posts place holds on the items they need, so nothing disappears from under a plan. Receivers that
+//! take less get a smaller copy, made once; those that fetch for themselves get a public address that ends.
 //!
 //! ```text
-//! rpc ─┬▶ fitting (copies that fit) ─┐
-//!      ├▶ check (a few workers) ◀────┴──▶ picture (measure, strip, decode, shrink)
+//! rpc ─┬▶ intake (items) ─┬▶ video (headers, patched copy)
+//!      │                  └▶ check (a few workers) ◀─▶ picture (measure, strip, decode, shrink)
+//!      ├▶ fitting (copies that fit) ─▶ check
 //!      ├▶ store (rows)      ◀── sweep (what nobody needs)
 //!      └▶ kit::blob (bytes) ◀──┘
 //! ```
 //! **A blob is written only after its key is on record as loose, and a row names a blob only after it is stored.**
-//! Reading order: [`picture`], [`ticket`], [`store`], [`sweep`], then `rpc`.
+//! Reading order: [`picture`], [`video`], [`ticket`], [`store`], [`sweep`], `intake`, then `rpc`.
 
 pub mod config;
 pub mod deps;
@@ -21,9 +22,12 @@ pub mod picture;
 pub mod store;
 pub mod sweep;
 pub mod ticket;
+pub mod video;
 
 mod check;
 mod fitting;
+mod intake;
+mod lanes;
 mod rpc;
 
 use std::time::Duration;
@@ -53,10 +57,11 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let interval = Duration::from_secs(config.sweep_interval_seconds);
     deps.lifecycle.spawn(sweep::keep_sweeping(store.clone(), deps.clone(), interval));
     let checker = check::Checker::new(config.workers);
+    let videos = check::Checker::new(config.workers);
     let rpc = rpc::Rpc {
         signer: ticket::Signer::new(&deps.keys),
         fitter: fitting::Fitter::new(deps.clone(), store.clone(), checker.clone()),
-        checker,
+        intake: intake::Intake::new(deps.clone(), store.clone(), checker, videos, config.max_video_bytes),
         config,
         deps,
         store,

@@ -1,5 +1,6 @@
 //! Removes what nobody needs: uploads that were never completed, originals whose rendition is stored, renditions of
-//! deleted items, copies that were made twice, and what a crash left between a blob and its row.
+//! deleted items, copies that were made twice, public addresses that ended a week ago, and what a crash left between a
+//! blob and its row.
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::{deps::Deps, error::Error, metrics, store::Store};
 pub const UPLOAD_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
 /// A key is removed this long after the last moment its blob can be written; milliseconds.
 pub(crate) const SLACK_MS: i64 = 60 * 60 * 1000;
+/// How long it is told how often a public address was read, after the time when it ended by itself; milliseconds.
+pub const SHARE_MEMORY_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const BATCH: i64 = 100;
 
 /// What one round removed.
@@ -18,6 +21,8 @@ const BATCH: i64 = 100;
 pub struct Swept {
     /// Uploads forgotten.
     pub uploads: u64,
+    /// Public addresses forgotten.
+    pub shares: u64,
     /// Blobs removed.
     pub blobs: u64,
 }
@@ -25,7 +30,9 @@ pub struct Swept {
 /// One round. What fails is left for the next one; the first failure is answered.
 pub async fn sweep(store: &Store, blob: &Blob, clock: &dyn Clock) -> Result<Swept, Error> {
     let now = clock.now_ms();
-    let mut swept = Swept { uploads: store.forget_uploads(now - UPLOAD_LIFE_MS).await?, blobs: 0 };
+    let uploads = store.forget_uploads(now - UPLOAD_LIFE_MS).await?;
+    let shares = store.forget_shares(now - SHARE_MEMORY_MS).await?;
+    let mut swept = Swept { uploads, shares, blobs: 0 };
     loop {
         let keys = store.take_loose(now, BATCH).await?;
         if keys.is_empty() {
@@ -50,7 +57,8 @@ pub(crate) async fn keep_sweeping(store: Store, deps: Deps, interval: Duration) 
         match sweep(&store, &deps.blob, &*deps.clock).await {
             Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => {
-                tracing::info!(uploads = swept.uploads, blobs = swept.blobs, "removed what nobody needs");
+                let Swept { uploads, shares, blobs } = swept;
+                tracing::info!(uploads, shares, blobs, "removed what nobody needs");
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -25,6 +25,9 @@ async fn lists_every_route_of_the_contracts() {
     POST /v1/accounts:beginConnect
     POST /v1/accounts:completeConnect
     POST /v1/accounts:connectWithPassword
+    POST /v1/accounts:fitContent
+    GET /v1/apps
+    DELETE /v1/apps/{network}
     GET /v1/auth/keys
     POST /v1/auth:login
     POST /v1/auth:logout
@@ -35,6 +38,7 @@ async fn lists_every_route_of_the_contracts() {
     DELETE /v1/media/{media_id}
     GET /v1/media/{media_id}
     GET /v1/networks
+    POST /v1/networks/{network}:setApp
     GET /v1/posts
     POST /v1/posts
     DELETE /v1/posts/{post_id}
@@ -206,4 +210,13 @@ fn collect(json: &Json, found: &mut BTreeSet<String>) {
         Json::Array(items) => items.iter().for_each(|item| collect(item, found)),
         _ => {}
     }
+}
+
+#[tokio::test]
+async fn says_what_it_is_to_servers_that_ask_for_a_document() {
+    let world = world().await;
+    let url = format!("{}/oauth/bluesky/client-metadata.json", world.url);
+    let (status, document) = world.json(world.http.get(&url)).await;
+    assert_eq!((status, document["dpop_bound_access_tokens"].as_bool()), (200, Some(true)));
+    assert!(document["client_id"].as_str().unwrap().ends_with("/oauth/bluesky/client-metadata.json"));
 }

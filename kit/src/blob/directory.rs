@@ -1,7 +1,8 @@
 //! Blobs as files. Written aside, made durable, then renamed into place, so a key holds a whole blob or none.
 
 use std::{
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, SeekFrom},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -10,7 +11,7 @@ use std::{
 use futures::StreamExt;
 use tokio::{
     fs::{self, File},
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
 };
 use tokio_util::io::ReaderStream;
 
@@ -57,14 +58,36 @@ impl Directory {
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Object>, Error> {
+        let Some((file, total)) = self.open_file(key).await? else { return Ok(None) };
+        let content = ReaderStream::with_capacity(file, CHUNK).map(|chunk| chunk.map_err(refused));
+        Ok(Some(Object { size: total, total, content: Box::pin(content) }))
+    }
+
+    pub(super) async fn get_range(
+        &self,
+        key: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<Object>, Error> {
+        let Some((mut file, total)) = self.open_file(key).await? else { return Ok(None) };
+        let first = *range.start();
+        if first >= total {
+            return Ok(None);
+        }
+        let size = total.min(range.end().saturating_add(1)) - first;
+        file.seek(SeekFrom::Start(first)).await.map_err(refused)?;
+        let content = ReaderStream::with_capacity(file.take(size), CHUNK).map(|chunk| chunk.map_err(refused));
+        Ok(Some(Object { size, total, content: Box::pin(content) }))
+    }
+
+    /// The file of a key and its length.
+    async fn open_file(&self, key: &str) -> Result<Option<(File, u64)>, Error> {
         let file = match File::open(self.path(key)).await {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(refused(error)),
         };
-        let size = file.metadata().await.map_err(refused)?.len();
-        let content = ReaderStream::with_capacity(file, CHUNK).map(|chunk| chunk.map_err(refused));
-        Ok(Some(Object { size, content: Box::pin(content) }))
+        let total = file.metadata().await.map_err(refused)?.len();
+        Ok(Some((file, total)))
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), Error> {
@@ -177,6 +200,23 @@ mod tests {
         assert_eq!(store.incoming(), 0);
         store.blob.check().await.unwrap();
         assert_eq!(store.incoming(), 0, "the readiness check leaves nothing behind");
+    }
+
+    #[tokio::test]
+    async fn reads_parts_and_leaves_out_what_is_behind_the_end() {
+        let store = Store::new().await;
+        store.blob.put_bytes("t/a", Bytes::from_static(b"0123456789")).await.unwrap();
+        for (range, expected) in [(0..=0, "0"), (3..=5, "345"), (8..=99, "89"), (0..=u64::MAX, "0123456789")]
+        {
+            let part = store.blob.get_range("t/a", range.clone()).await.unwrap().unwrap();
+            assert_eq!((part.size, part.total), (expected.len() as u64, 10), "{range:?}");
+            let bytes = part.content.map_ok(|chunk| chunk.to_vec()).try_concat().await.unwrap();
+            assert_eq!(bytes, expected.as_bytes(), "{range:?}");
+        }
+        for nothing in [10..=11, RangeInclusive::new(5, 4)] {
+            assert!(store.blob.get_range("t/a", nothing).await.unwrap().is_none());
+        }
+        assert!(store.blob.get_range("t/b", 0..=1).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Blobs as objects of a bucket. Content is streamed once: a put whose stream was already read is not repeated here
 //! but fails as unavailable, and whoever holds the content tries again.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -10,14 +10,14 @@ use aws_sdk_s3::{
         ResponseChecksumValidation, retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{ProvideErrorMetadata, SdkError},
-    operation::get_object::GetObjectError,
+    operation::get_object::{GetObjectError, GetObjectOutput},
     presigning::PresigningConfig,
     primitives::ByteStream,
 };
 use bytes::Bytes;
 use url::Url;
 
-use super::{Cause, Error, Object, Presigned, exact::Exact};
+use super::{Cause, Content, Error, Object, Presigned, exact::Exact};
 use crate::config::BlobConfig;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -25,8 +25,9 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(15);
 /// All attempts of one small request together.
 const OPERATION: Duration = Duration::from_secs(40);
-/// One put, whose pace is that of whoever sends the content.
+/// One put, whose pace is that of whoever sends the content; longer by a minute for every so many bytes.
 const PUT: Duration = Duration::from_mins(11);
+const BYTES_PER_MINUTE: u64 = 16 << 20;
 
 /// What an `s3://` address says.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,10 +131,11 @@ impl S3 {
     }
 
     async fn send(&self, key: &str, length: u64, body: ByteStream) -> Result<(), Error> {
+        let patience = PUT + Duration::from_mins(length / BYTES_PER_MINUTE);
         let patient = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(PUT)
-            .operation_timeout(PUT)
+            .read_timeout(patience)
+            .operation_timeout(patience)
             .build();
         self.client
             .put_object()
@@ -161,15 +163,34 @@ impl S3 {
             }
             Err(error) => return Err(classify(error)),
         };
-        let size = object.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
-        let content = futures::stream::try_unfold(object.body, |mut body| async move {
-            match body.next().await {
-                Some(Ok(chunk)) => Ok(Some((chunk, body))),
-                Some(Err(error)) => Err(Error::Unavailable(Box::new(error))),
-                None => Ok(None),
+        let total = length(&object);
+        Ok(Some(Object { size: total, total, content: content(object) }))
+    }
+
+    pub(super) async fn get_range(
+        &self,
+        key: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<Object>, Error> {
+        // Servers count in signed numbers.
+        let last = i64::try_from(*range.end()).map(|last| last.to_string()).unwrap_or_default();
+        let asked = format!("bytes={}-{last}", range.start());
+        let answer =
+            self.client.get_object().bucket(&*self.bucket).key(self.object(key)).range(asked).send().await;
+        let part = match answer {
+            Ok(part) => part,
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
+                return Ok(None);
             }
-        });
-        Ok(Some(Object { size, content: Box::pin(content) }))
+            Err(error) if error.code() == Some("InvalidRange") => return Ok(None),
+            Err(error) => return Err(classify(error)),
+        };
+        let size = length(&part);
+        // `bytes 0-9/100`
+        let total = part.content_range().and_then(|range| range.rsplit('/').next()?.parse().ok());
+        let total =
+            total.ok_or_else(|| Error::Refused("the store does not answer with parts of objects".into()))?;
+        Ok(Some(Object { size, total, content: content(part) }))
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), Error> {
@@ -213,6 +234,20 @@ impl S3 {
     fn object(&self, key: &str) -> String {
         if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
+}
+
+fn length(object: &GetObjectOutput) -> u64 {
+    object.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or_default()
+}
+
+fn content(object: GetObjectOutput) -> Content {
+    Box::pin(futures::stream::try_unfold(object.body, |mut body| async move {
+        match body.next().await {
+            Some(Ok(chunk)) => Ok(Some((chunk, body))),
+            Some(Err(error)) => Err(Error::Unavailable(Box::new(error))),
+            None => Ok(None),
+        }
+    }))
 }
 
 fn signed(length: u64) -> Result<i64, Error> {

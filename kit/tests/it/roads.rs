@@ -32,6 +32,7 @@ struct Stand {
 }
 
 type Chunks = futures::stream::Empty<Result<proto::ReadRenditionResponse, Status>>;
+type Shared = futures::stream::Empty<Result<proto::ReadShareResponse, Status>>;
 
 #[tonic::async_trait]
 impl MediaService for Stand {
@@ -103,6 +104,22 @@ impl MediaService for Stand {
         &self,
         _: Request<proto::ReadRenditionRequest>,
     ) -> Result<Response<Chunks>, Status> {
+        Ok(Response::new(futures::stream::empty()))
+    }
+    async fn create_share(
+        &self,
+        _: Request<proto::CreateShareRequest>,
+    ) -> Result<Response<proto::CreateShareResponse>, Status> {
+        Ok(Response::new(proto::CreateShareResponse::default()))
+    }
+    async fn revoke_share(
+        &self,
+        _: Request<proto::RevokeShareRequest>,
+    ) -> Result<Response<proto::RevokeShareResponse>, Status> {
+        Ok(Response::new(proto::RevokeShareResponse::default()))
+    }
+    type ReadShareStream = Shared;
+    async fn read_share(&self, _: Request<proto::ReadShareRequest>) -> Result<Response<Shared>, Status> {
         Ok(Response::new(futures::stream::empty()))
     }
 }

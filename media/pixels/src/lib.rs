@@ -2,7 +2,7 @@
 //! metadata but with its colour profile. The same pixels and limits make the same bytes.
 //!
 //! ```text
-//! pixels ── within the limit of pixels ──▶ PNG, when it has transparency and fits at half its width or more
+//! pixels ── within the limit of pixels ──▶ PNG, when it has transparency, and fits at half its width or more
 //!                    └── JPEG on white: less quality, then fewer pixels, until it fits
 //! ```
 
@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_bytes: i64,
     /// Most pixels; no limit when 0.
     pub max_pixels: i64,
+    /// Only JPEG files; transparent parts become white.
+    pub only_jpeg: bool,
 }
 
 /// The formats that copies are made in.
@@ -59,9 +61,9 @@ const LEAST_TRANSPARENT: f64 = 0.5;
 
 impl Limits {
     /// No limits.
-    pub const NONE: Self = Self { max_bytes: 0, max_pixels: 0 };
+    pub const NONE: Self = Self { max_bytes: 0, max_pixels: 0, only_jpeg: false };
 
-    /// True when a picture of so many bytes and pixels may pass as it is.
+    /// True when a picture of so many bytes and pixels may pass as it is, whatever its type.
     pub fn admit(self, bytes: i64, pixels: i64) -> bool {
         (self.max_bytes == 0 || bytes <= self.max_bytes)
             && (self.max_pixels == 0 || pixels <= self.max_pixels)
@@ -85,7 +87,7 @@ pub fn fit(picture: DynamicImage, profile: Option<&[u8]>, limits: Limits) -> Opt
     let most = limits.bytes();
     let largest = largest_scale(picture.size(), limits.max_pixels);
 
-    if picture.transparent().is_some() {
+    if picture.transparent().is_some() && !limits.only_jpeg {
         let png = |pixels: &Pixels| encode::png(pixels.transparent()?, profile, most);
         let found = search(&picture, limits, largest, largest * LEAST_TRANSPARENT, png);
         if let Some((bytes, (width, height))) = found {
@@ -162,8 +164,8 @@ mod tests {
     #[test]
     fn nothing_fits_in_less_than_a_header() {
         let picture = || DynamicImage::new_rgb8(8, 8);
-        assert_eq!(fit(picture(), None, Limits { max_bytes: 1023, max_pixels: 0 }), None);
-        let fitted = fit(picture(), None, Limits { max_bytes: 1024, max_pixels: 0 }).unwrap();
+        assert_eq!(fit(picture(), None, Limits { max_bytes: 1023, ..Limits::NONE }), None);
+        let fitted = fit(picture(), None, Limits { max_bytes: 1024, ..Limits::NONE }).unwrap();
         assert_eq!((fitted.kind, fitted.width, fitted.height), (Kind::Jpeg, 8, 8));
     }
 }

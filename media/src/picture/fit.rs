@@ -27,6 +27,8 @@ pub enum Unfit {
     Animated,
     /// No picture has so few bytes.
     LimitTooSmall,
+    /// Videos go out as they are.
+    Video,
     /// The stored file cannot be decoded (any more).
     Broken,
 }
@@ -37,6 +39,7 @@ impl Unfit {
         match self {
             Self::Animated => "animated",
             Self::LimitTooSmall => "limit_too_small",
+            Self::Video => "video",
             Self::Broken => "broken",
         }
     }
@@ -45,8 +48,9 @@ impl Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Animated => "animations and GIF pictures are never made smaller",
+            Self::Animated => "animations and GIF pictures go out as they are",
             Self::LimitTooSmall => "no picture is that small",
+            Self::Video => "videos are never made smaller",
             Self::Broken => "it cannot be decoded",
         })
     }

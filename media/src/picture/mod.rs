@@ -115,7 +115,7 @@ enum Flaw {
     Costly,
 }
 
-const ACCEPTED: &str = "accepted are JPEG, PNG, GIF and WebP pictures";
+const ACCEPTED: &str = "accepted are JPEG, PNG, GIF and WebP pictures, and MP4 and QuickTime videos";
 
 /// Checks a whole file. Takes up to a few seconds of one processor and `limits::MEMORY` bytes for the largest files.
 pub fn inspect(bytes: &[u8]) -> Result<Picture, Rejection> {

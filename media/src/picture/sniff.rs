@@ -40,8 +40,8 @@ pub(super) fn describe(bytes: &[u8]) -> &'static str {
         return match brand {
             b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1" => "a HEIC picture",
             b"avif" | b"avis" => "an AVIF picture",
-            b"qt  " => "a QuickTime video",
-            _ => "an MP4 video",
+            b"crx " => "a camera's raw picture",
+            _ => "a picture of an unknown kind",
         };
     }
     let head = &bytes[..bytes.len().min(4096)];

@@ -2,26 +2,31 @@
 
 mod library;
 mod renditions;
+mod shares;
 mod uploads;
 
 use futures::stream::BoxStream;
-use postmesh_kit::{identity::Identity, status::to_status, time};
+use postmesh_kit::{identity::Identity, ids, status::to_status, time};
 use postmesh_proto::media::v1::{
     BatchGetMediaRequest, BatchGetMediaResponse, CompleteUploadRequest, CompleteUploadResponse,
-    CreateUploadRequest, CreateUploadResponse, DeleteMediaRequest, DeleteMediaResponse, GetMediaRequest,
-    GetMediaResponse, ListMediaRequest, ListMediaResponse, Media, ReadRenditionRequest,
-    ReadRenditionResponse, ReplaceHoldsRequest, ReplaceHoldsResponse, WriteUploadRequest,
+    CreateShareRequest, CreateShareResponse, CreateUploadRequest, CreateUploadResponse, DeleteMediaRequest,
+    DeleteMediaResponse, GetMediaRequest, GetMediaResponse, ListMediaRequest, ListMediaResponse, Media,
+    MediaKind, ReadRenditionRequest, ReadRenditionResponse, ReadShareRequest, ReadShareResponse,
+    ReplaceHoldsRequest, ReplaceHoldsResponse, RevokeShareRequest, RevokeShareResponse, WriteUploadRequest,
     WriteUploadResponse, media_service_server::MediaService,
 };
 use tonic::{Request, Response, Status, Streaming};
 
+pub(crate) use self::uploads::extra_ms;
 use crate::{
-    check::Checker,
     config::Config,
     deps::Deps,
+    error::Error,
     fitting::Fitter,
+    intake::Intake,
     store::{Item, Store},
     ticket::Signer,
+    video,
 };
 
 /// Answers the rpcs.
@@ -31,7 +36,7 @@ pub(crate) struct Rpc {
     pub(crate) deps: Deps,
     pub(crate) store: Store,
     pub(crate) signer: Signer,
-    pub(crate) checker: Checker,
+    pub(crate) intake: Intake,
     pub(crate) fitter: Fitter,
 }
 
@@ -58,7 +63,9 @@ impl MediaService for Rpc {
         request: Request<CompleteUploadRequest>,
     ) -> Answer<CompleteUploadResponse> {
         let me = Identity::of(&request)?;
-        let item = self.complete(me.workspace_id, &request.into_inner()).await.map_err(to_status)?;
+        let id = ids::parse("upload_id", &request.into_inner().upload_id);
+        let id = id.map_err(|violation| to_status(Error::from(violation)))?;
+        let item = self.intake.complete(me.workspace_id, id).await.map_err(to_status)?;
         Ok(Response::new(CompleteUploadResponse { media: Some(media(item)) }))
     }
 
@@ -99,10 +106,28 @@ impl MediaService for Rpc {
         let stream = self.read(&request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(stream))
     }
+
+    async fn create_share(&self, request: Request<CreateShareRequest>) -> Answer<CreateShareResponse> {
+        self.share(&request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+
+    async fn revoke_share(&self, request: Request<RevokeShareRequest>) -> Answer<RevokeShareResponse> {
+        self.unshare(&request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+
+    type ReadShareStream = BoxStream<'static, Result<ReadShareResponse, Status>>;
+
+    async fn read_share(&self, request: Request<ReadShareRequest>) -> Answer<Self::ReadShareStream> {
+        let stream = self.shared(&request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(stream))
+    }
 }
 
 fn media(item: Item) -> Media {
+    let is_video = video::is_video(&item.content_type);
     Media {
+        kind: if is_video { MediaKind::Video } else { MediaKind::Image }.into(),
+        duration: is_video.then(|| time::duration_to_proto(item.duration_ms)),
         id: item.id.to_string(),
         filename: item.filename,
         content_type: item.content_type,

@@ -1,10 +1,9 @@
-//! From an announced file to an item of the library.
+//! Announcing files and taking their bytes; what becomes of them is for [`crate::intake`].
 //!
 //! ```text
 //! CreateUpload ─ row + loose key ─▶ PUT (gateway ▶ WriteUpload, or straight to S3) ─▶ CompleteUpload
-//!                                      blob of the original          check ─ loose key ─ blob ─ item
+//!                                      blob of the original                             intake
 //! ```
-//! A blob is written only after its key is on record as loose, and an item is stored only after its blob is.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,8 +15,7 @@ use postmesh_kit::{
     time,
 };
 use postmesh_proto::media::v1::{
-    CompleteUploadRequest, CreateUploadRequest, CreateUploadResponse, UploadTicket, WriteUploadRequest,
-    write_upload_request::Part,
+    CreateUploadRequest, CreateUploadResponse, UploadTicket, WriteUploadRequest, write_upload_request::Part,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -25,16 +23,23 @@ use uuid::Uuid;
 use super::Rpc;
 use crate::{
     error::Error,
+    intake::PICTURE_BYTES,
     metrics,
-    store::{Item, Upload},
+    store::Upload,
     sweep,
     ticket::{TTL_MS, Ticket},
 };
 
-const MOST_BYTES: i64 = 50 * 1024 * 1024;
 const CHUNK: usize = 1024 * 1024;
-/// One upload through the gateway, at whatever pace.
-const WRITE: Duration = Duration::from_mins(10);
+/// One upload of a picture through the gateway, at whatever pace.
+const WRITE_MS: i64 = 10 * 60 * 1000;
+/// A minute more is granted for every so many bytes.
+const BYTES_PER_MINUTE: i64 = 16 << 20;
+
+/// How long writing so many bytes may take beyond what is granted for a picture, milliseconds.
+pub(crate) fn extra_ms(size_bytes: i64) -> i64 {
+    size_bytes / BYTES_PER_MINUTE * 60 * 1000
+}
 
 impl Rpc {
     pub(super) async fn announce(
@@ -42,7 +47,7 @@ impl Rpc {
         workspace_id: Uuid,
         request: CreateUploadRequest,
     ) -> Result<CreateUploadResponse, Error> {
-        let request_id = validate(&request)?;
+        let request_id = validate(&request, self.config.max_video_bytes.max(PICTURE_BYTES))?;
         let now = self.deps.clock.now_ms();
         let id = ids::new();
         let new = Upload {
@@ -56,7 +61,8 @@ impl Rpc {
             create_time: now,
             complete_time: None,
         };
-        let upload = self.store.create_upload(new, now + sweep::UPLOAD_LIFE_MS + sweep::SLACK_MS).await?;
+        let last_write = now + sweep::UPLOAD_LIFE_MS + extra_ms(new.size_bytes);
+        let upload = self.store.create_upload(new, last_write + sweep::SLACK_MS).await?;
         self.address(&upload, now).await
     }
 
@@ -111,7 +117,8 @@ impl Rpc {
         }
         let expected = ticket.size_bytes.unsigned_abs();
         let put = self.deps.blob.put(&upload.blob_key, expected, content(messages));
-        match tokio::time::timeout(WRITE, put).await {
+        let patience = Duration::from_millis((WRITE_MS + extra_ms(ticket.size_bytes)).unsigned_abs());
+        match tokio::time::timeout(patience, put).await {
             Ok(Ok(())) => {
                 ::metrics::counter!(metrics::RECEIVED).increment(expected);
                 Ok(ticket.size_bytes)
@@ -126,61 +133,10 @@ impl Rpc {
             Err(_too_late) => Err(Error::BrokeOff),
         }
     }
-
-    /// Checks the bytes and makes the item. Whatever is repeated, or happens twice at once, the answer is one item.
-    pub(super) async fn complete(
-        &self,
-        workspace_id: Uuid,
-        request: &CompleteUploadRequest,
-    ) -> Result<Item, Error> {
-        let id = ids::parse("upload_id", &request.upload_id)?;
-        let upload = self.store.upload(workspace_id, id).await?.ok_or(Error::UploadNotFound(id))?;
-        if upload.complete_time.is_some() {
-            return self.store.item(workspace_id, id).await?.ok_or(Error::MediaNotFound(id));
-        }
-        let place = self.checker.place().await;
-        let original = self.deps.blob.get(&upload.blob_key).await?.ok_or(Error::NothingUploaded(id))?;
-        if i64::try_from(original.size) != Ok(upload.size_bytes) {
-            let sentence = format!("has {} bytes where {} were announced", original.size, upload.size_bytes);
-            return Err(Error::field("upload", "WRONG_LENGTH", sentence));
-        }
-        let checked = place.check(original).await?;
-        let picture = checked.picture;
-        let key = format!("{workspace_id}/{}", ids::new());
-        self.store.note_loose(key.clone(), self.deps.clock.now_ms() + sweep::SLACK_MS).await?;
-        let rendition = Bytes::from(picture.rendition);
-        let item = Item {
-            workspace_id,
-            id,
-            filename: upload.filename,
-            content_type: picture.format.content_type().into(),
-            size_bytes: upload.size_bytes,
-            width: picture.width.into(),
-            height: picture.height.into(),
-            alt_text: upload.alt_text,
-            sha256: checked.sha256,
-            rendition_key: key.clone(),
-            rendition_bytes: rendition.len() as i64,
-            create_time: self.deps.clock.now_ms(),
-        };
-        self.deps.blob.put_bytes(&key, rendition).await?;
-        // An address given out before may still write the original once more; the sweeper comes after the last of them.
-        let discard_at = item.create_time + TTL_MS + sweep::SLACK_MS;
-        if self.store.complete_upload(item.clone(), upload.blob_key.clone(), discard_at).await? {
-            if let Err(error) = self.deps.blob.delete(&upload.blob_key).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an original is left to the sweeper"
-                );
-            }
-            return Ok(item);
-        }
-        self.store.item(workspace_id, id).await?.ok_or(Error::MediaNotFound(id))
-    }
 }
 
 /// The request id when there is one.
-fn validate(request: &CreateUploadRequest) -> Result<Option<Uuid>, Vec<FieldViolation>> {
+fn validate(request: &CreateUploadRequest, most_bytes: i64) -> Result<Option<Uuid>, Vec<FieldViolation>> {
     let mut wrong = Violations::default();
     let name = &request.filename;
     let letters = name.chars().count();
@@ -197,10 +153,10 @@ fn validate(request: &CreateUploadRequest) -> Result<Option<Uuid>, Vec<FieldViol
     let size = request.size_bytes;
     wrong.require(size > 0, "size_bytes", "REQUIRED", "must be the file's size in bytes");
     wrong.require(
-        size <= MOST_BYTES,
+        size <= most_bytes,
         "size_bytes",
         "TOO_LARGE",
-        format!("is {size}; at most {MOST_BYTES} bytes (50 MiB) are accepted"),
+        format!("is {size}; at most {most_bytes} bytes are accepted ({PICTURE_BYTES} for pictures)"),
     );
     let letters = request.alt_text.chars().count();
     wrong.require(

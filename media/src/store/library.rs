@@ -12,7 +12,7 @@ impl Store {
         read!(self.db, c => {
             let item = sqlx::query_as(
                 "select workspace_id, id, filename, content_type, size_bytes, width, height, alt_text, sha256,
-                        rendition_key, rendition_bytes, create_time
+                        rendition_key, rendition_bytes, duration_ms, create_time
                  from media
                  where workspace_id = $1 and id = $2",
             )
@@ -34,7 +34,7 @@ impl Store {
         read!(self.db, c => {
             let items = sqlx::query_as(
                 "select workspace_id, id, filename, content_type, size_bytes, width, height, alt_text, sha256,
-                        rendition_key, rendition_bytes, create_time
+                        rendition_key, rendition_bytes, duration_ms, create_time
                  from media
                  where workspace_id = $1 and (create_time, id) < ($2, $3)
                  order by create_time desc, id desc
@@ -54,12 +54,12 @@ impl Store {
     pub async fn items_by_id(&self, workspace_id: Uuid, ids: &[Uuid]) -> Result<Vec<Item>, Error> {
         let statement = if self.db.is_sqlite() {
             "select workspace_id, id, filename, content_type, size_bytes, width, height, alt_text, sha256,
-                    rendition_key, rendition_bytes, create_time
+                    rendition_key, rendition_bytes, duration_ms, create_time
              from media
              where workspace_id = $1 and id in (select unhex(value) from json_each($2))"
         } else {
             "select workspace_id, id, filename, content_type, size_bytes, width, height, alt_text, sha256,
-                    rendition_key, rendition_bytes, create_time
+                    rendition_key, rendition_bytes, duration_ms, create_time
              from media
              where workspace_id = $1 and id in (select value::uuid from json_array_elements_text($2::json))"
         };
@@ -70,8 +70,8 @@ impl Store {
         })
     }
 
-    /// Removes an item unless posts hold it; its bytes and those of its smaller copies are loose from `now` on. Answers
-    /// the keys of all of them.
+    /// Removes an item unless posts hold it; its bytes and those of its copies are loose from `now` on, and its public
+    /// addresses end. Answers the keys of all bytes.
     pub async fn delete_item(&self, workspace_id: Uuid, id: Uuid, now: i64) -> Result<Vec<String>, Error> {
         let is_sqlite = self.db.is_sqlite();
         let deleted = write!(self.db, tx => {
@@ -106,6 +106,12 @@ impl Store {
                     .fetch_optional(&mut *tx)
                     .await?;
             keys.push(key.ok_or(Error::MediaNotFound(id))?);
+            sqlx::query("update share set revoke_time = $3 where workspace_id = $1 and media_id = $2 and revoke_time is null")
+                .bind(workspace_id)
+                .bind(id)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
             for key in &keys {
                 sqlx::query("insert into loose_blob (key, not_before) values ($1, $2)")
                     .bind(key)

@@ -3,6 +3,7 @@
 mod library;
 mod loose;
 mod renditions;
+mod shares;
 mod uploads;
 
 use postmesh_kit::db::Db;
@@ -69,6 +70,8 @@ pub struct Item {
     pub rendition_key: String,
     /// How many there are.
     pub rendition_bytes: i64,
+    /// How long a video plays, milliseconds; 0 for pictures.
+    pub duration_ms: i64,
     /// Milliseconds; when the upload was completed.
     pub create_time: i64,
 }
@@ -86,6 +89,39 @@ pub struct Rendition {
     pub blob_key: String,
     /// How many there are.
     pub size_bytes: i64,
+    /// How long a video plays, milliseconds; 0 for pictures.
+    #[sqlx(default)]
+    pub duration_ms: i64,
+}
+
+/// A public address of a rendition.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Share {
+    /// Of the credential in the address, which nobody keeps.
+    pub token_sha256: Vec<u8>,
+    /// The tenant.
+    pub workspace_id: Uuid,
+    /// The item.
+    pub media_id: Uuid,
+    /// Of its bytes.
+    pub content_type: String,
+    /// Where they are.
+    pub blob_key: String,
+    /// How many there are.
+    pub size_bytes: i64,
+    /// Milliseconds.
+    pub create_time: i64,
+    /// Milliseconds; when it ends by itself.
+    pub end_time: i64,
+}
+
+/// How often a public address was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Reads {
+    /// Answers with bytes.
+    pub reads: i64,
+    /// Milliseconds; the last one.
+    pub last_read_time: Option<i64>,
 }
 
 impl From<Item> for Rendition {
@@ -96,6 +132,7 @@ impl From<Item> for Rendition {
             height: item.height,
             blob_key: item.rendition_key,
             size_bytes: item.rendition_bytes,
+            duration_ms: item.duration_ms,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Smaller copies of items.
+//! Copies of items, smaller or of another type.
 
 use postmesh_kit::{read, write};
 use uuid::Uuid;
@@ -18,12 +18,13 @@ impl Store {
             let rendition = sqlx::query_as(
                 "select content_type, width, height, blob_key, size_bytes
                  from rendition
-                 where workspace_id = $1 and media_id = $2 and max_bytes = $3 and max_pixels = $4",
+                 where workspace_id = $1 and media_id = $2 and max_bytes = $3 and max_pixels = $4 and only_jpeg = $5",
             )
             .bind(workspace_id)
             .bind(media_id)
             .bind(limits.max_bytes)
             .bind(limits.max_pixels)
+            .bind(limits.only_jpeg)
             .fetch_optional(&mut *c)
             .await?;
             Ok(rendition)
@@ -42,15 +43,16 @@ impl Store {
     ) -> Result<Rendition, Error> {
         let kept = write!(self.db, tx => {
             let kept = sqlx::query(
-                "insert into rendition (workspace_id, media_id, max_bytes, max_pixels, content_type, width, height,
-                                        blob_key, size_bytes, create_time)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-                 on conflict (workspace_id, media_id, max_bytes, max_pixels) do nothing",
+                "insert into rendition (workspace_id, media_id, max_bytes, max_pixels, only_jpeg, content_type, width,
+                                        height, blob_key, size_bytes, create_time)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 on conflict (workspace_id, media_id, max_bytes, max_pixels, only_jpeg) do nothing",
             )
             .bind(workspace_id)
             .bind(media_id)
             .bind(limits.max_bytes)
             .bind(limits.max_pixels)
+            .bind(limits.only_jpeg)
             .bind(&new.content_type)
             .bind(new.width)
             .bind(new.height)
@@ -75,12 +77,13 @@ impl Store {
             let first: Option<Rendition> = sqlx::query_as(
                 "select content_type, width, height, blob_key, size_bytes
                  from rendition
-                 where workspace_id = $1 and media_id = $2 and max_bytes = $3 and max_pixels = $4",
+                 where workspace_id = $1 and media_id = $2 and max_bytes = $3 and max_pixels = $4 and only_jpeg = $5",
             )
             .bind(workspace_id)
             .bind(media_id)
             .bind(limits.max_bytes)
             .bind(limits.max_pixels)
+            .bind(limits.only_jpeg)
             .fetch_optional(&mut *tx)
             .await?;
             // `None`: the item went, and its copies with it, while this waited for the other row.

@@ -100,8 +100,8 @@ impl Store {
                 .await?;
             sqlx::query(
                 "insert into media (workspace_id, id, filename, content_type, size_bytes, width, height, alt_text,
-                                    sha256, rendition_key, rendition_bytes, create_time)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                                    sha256, rendition_key, rendition_bytes, duration_ms, create_time)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             )
             .bind(item.workspace_id)
             .bind(item.id)
@@ -114,6 +114,7 @@ impl Store {
             .bind(item.sha256)
             .bind(item.rendition_key)
             .bind(item.rendition_bytes)
+            .bind(item.duration_ms)
             .bind(item.create_time)
             .execute(&mut *tx)
             .await?;

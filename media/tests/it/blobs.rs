@@ -68,6 +68,16 @@ async fn a_bucket_keeps_its_promises() {
         large.chunks(10_000).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
     blob.put("tenant/large", large.len() as u64, stream::iter(pieces)).await.unwrap();
     assert_eq!(read(&blob, "tenant/large").await.unwrap(), large);
+    for (range, expected) in
+        [(0..=0, 0..1), (70_000..=199_999, 70_000..200_000), (2_999_990..=u64::MAX, 2_999_990..3_000_000)]
+    {
+        let part = blob.get_range("tenant/large", range).await.unwrap().unwrap();
+        assert_eq!((part.size, part.total), (expected.len() as u64, 3_000_000));
+        let bytes = part.content.map_ok(|chunk| chunk.to_vec()).try_concat().await.unwrap();
+        assert_eq!(bytes, large[expected]);
+    }
+    assert!(blob.get_range("tenant/large", 3_000_000..=3_000_001).await.unwrap().is_none());
+    assert!(blob.get_range("tenant/two", 0..=1).await.unwrap().is_none());
     blob.delete("tenant/one").await.unwrap();
     blob.delete("tenant/one").await.unwrap();
     assert!(read(&blob, "tenant/one").await.is_none());

@@ -75,7 +75,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> 
         ("html", b"<!DOCTYPE html><script>alert(1)</script>".to_vec(), "NOT_A_PICTURE", "an HTML page"),
         ("pdf", b"%PDF-1.7\n".to_vec(), "NOT_A_PICTURE", "a PDF document"),
         ("heic", b"\0\0\0\x18ftypheic\0\0\0\0".to_vec(), "NOT_A_PICTURE", "a HEIC picture"),
-        ("mp4", b"\0\0\0\x18ftypisom\0\0\0\0".to_vec(), "NOT_A_PICTURE", "an MP4 video"),
+        ("raw", b"\0\0\0\x18ftypcrx \0\0\0\0".to_vec(), "NOT_A_PICTURE", "a camera's raw picture"),
         ("svgz", b"\x1F\x8B\x08\0\0\0\0\0\0\0".to_vec(), "NOT_A_PICTURE", "gzip"),
         ("noise", vec![0xC3, 0x28, 0, 1, 2, 3], "NOT_A_PICTURE", "unknown kind"),
         ("html behind a jpeg", behind(&jpeg, b"<html><script>1</script>"), "HIDDEN_CONTENT", "hidden"),

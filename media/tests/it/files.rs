@@ -25,6 +25,13 @@ pub(crate) fn plain(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
     file.into_inner()
 }
 
+/// A PNG without a single opaque pixel.
+pub(crate) fn clear_png(width: u32, height: u32) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    image::RgbaImage::new(width, height).write_to(&mut file, ImageFormat::Png).unwrap();
+    file.into_inner()
+}
+
 /// EXIF data with an orientation, a camera and a place.
 pub(crate) fn exif(orientation: u8) -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0".to_vec();

@@ -8,7 +8,7 @@ use postmesh_media::picture::{Fitted, Format, Limits, Unfit, fit, inspect};
 use crate::files::{self, PLANTED, contains};
 
 fn bytes(max_bytes: i64) -> Limits {
-    Limits { max_bytes, max_pixels: 0 }
+    Limits { max_bytes, ..Limits::NONE }
 }
 
 fn decode(fitted: &Fitted) -> DynamicImage {
@@ -48,7 +48,8 @@ fn the_orientation_is_in_the_pixels_and_no_metadata_is_left() {
         }
         let file = files::turned(&picture, orientation);
         let seen = inspect(&file).unwrap();
-        let fitted = fit(Format::Jpeg, &seen.rendition, Limits { max_bytes: 0, max_pixels: 30_000 }).unwrap();
+        let fitted =
+            fit(Format::Jpeg, &seen.rendition, Limits { max_pixels: 30_000, ..Limits::NONE }).unwrap();
         assert_eq!(fitted.width > fitted.height, seen.width > seen.height, "orientation {orientation}");
         assert!(fitted.width * fitted.height <= 30_000);
         let pixels = decode(&fitted).to_luma8();
@@ -84,7 +85,7 @@ fn logo(side: u32) -> Vec<u8> {
 #[test]
 fn transparency_stays_where_it_fits_and_becomes_white_where_not() {
     let file = logo(300);
-    let whole = fit(Format::Png, &file, Limits { max_bytes: 0, max_pixels: 90_000 }).unwrap();
+    let whole = fit(Format::Png, &file, Limits { max_pixels: 90_000, ..Limits::NONE }).unwrap();
     assert_eq!((whole.format, whole.width), (Format::Png, 300));
     let most = whole.bytes.len() * 2 / 3;
     let kept = fit(Format::Png, &file, bytes(most as i64)).unwrap();
@@ -140,13 +141,13 @@ fn the_colour_profile_goes_along_unless_it_would_crowd_out_the_picture() {
 #[test]
 fn the_same_file_and_limits_make_the_same_bytes() {
     let file = files::grainy_photo(400, 300, 6);
-    let limits = Limits { max_bytes: 30_000, max_pixels: 100_000 };
+    let limits = Limits { max_bytes: 30_000, max_pixels: 100_000, only_jpeg: false };
     assert_eq!(fit(Format::Jpeg, &file, limits), fit(Format::Jpeg, &file, limits));
 }
 
 #[test]
 fn animations_and_hopeless_limits_are_refused() {
-    let small = Limits { max_bytes: 0, max_pixels: 50 };
+    let small = Limits { max_pixels: 50, ..Limits::NONE };
     for (format, file) in [
         (Format::Gif, files::animated_gif(20, 10, 3)),
         (Format::Webp, files::animated_webp(20, 10)),

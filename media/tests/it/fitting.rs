@@ -12,7 +12,7 @@ use crate::{
     world::{HOUR, everywhere},
 };
 
-const SMALL: Limits = Limits { max_bytes: 30_000, max_pixels: 0 };
+const SMALL: Limits = Limits { max_bytes: 30_000, ..Limits::NONE };
 
 #[tokio::test]
 async fn one_upload_is_read_in_every_size_and_each_copy_is_made_once() {
@@ -22,7 +22,7 @@ async fn one_upload_is_read_in_every_size_and_each_copy_is_made_once() {
         assert_eq!((media.width, media.height), (300, 400));
         let (own, original) = world.rendition(anna.workspace, &media.id).await.unwrap();
         assert_eq!((own.width, own.height), (300, 400));
-        let roomy = Limits { max_bytes: original.len() as i64, max_pixels: 300 * 400 };
+        let roomy = Limits { max_bytes: original.len() as i64, max_pixels: 300 * 400, only_jpeg: false };
         assert_eq!(world.fitted(anna.workspace, &media.id, roomy).await.unwrap(), (own, original));
         assert_eq!(world.blobs(), 1, "what fits is not copied");
 
@@ -41,7 +41,7 @@ async fn one_upload_is_read_in_every_size_and_each_copy_is_made_once() {
         }
         assert_eq!(world.blobs(), 2, "it was made once");
 
-        let few = Limits { max_bytes: 0, max_pixels: 10_000 };
+        let few = Limits { max_pixels: 10_000, ..Limits::NONE };
         let (info, _) = world.fitted(anna.workspace, &media.id, few).await.unwrap();
         assert!(info.width * info.height <= 10_000);
         assert_eq!(world.blobs(), 3, "other limits, another copy");
@@ -118,7 +118,7 @@ async fn copies_go_with_their_item_and_none_outlives_it() {
         let media = anna.upload(&files::grainy_photo(400, 300, 1)).await.unwrap();
         let id: Uuid = media.id.parse().unwrap();
         for max_bytes in [20_000, 30_000] {
-            world.fitted(anna.workspace, &media.id, Limits { max_bytes, max_pixels: 0 }).await.unwrap();
+            world.fitted(anna.workspace, &media.id, Limits { max_bytes, ..Limits::NONE }).await.unwrap();
         }
         assert_eq!(world.blobs(), 3);
         let request = DeleteMediaRequest { media_id: media.id.clone() };
@@ -147,20 +147,20 @@ async fn what_cannot_be_made_smaller_is_refused_with_its_reason() {
             [files::animated_gif(40, 30, 2), files::animated_webp(40, 30), files::animated_png(40, 30)]
         {
             let media = anna.upload(&file).await.unwrap();
-            let limits = Limits { max_bytes: 0, max_pixels: 100 };
+            let limits = Limits { max_pixels: 100, ..Limits::NONE };
             let refused = world.fitted(anna.workspace, &media.id, limits).await.unwrap_err();
             assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
             assert_eq!(refused.get_details_error_info().unwrap().reason, "CANNOT_FIT");
-            let roomy = Limits { max_bytes: 1_000_000, max_pixels: 40 * 30 };
+            let roomy = Limits { max_bytes: 1_000_000, max_pixels: 40 * 30, only_jpeg: false };
             world.fitted(anna.workspace, &media.id, roomy).await.expect("it passes where it fits");
         }
         let media = anna.upload(&files::photo(40, 30, 1)).await.unwrap();
-        let few = Limits { max_bytes: 100, max_pixels: 0 };
+        let few = Limits { max_bytes: 100, ..Limits::NONE };
         assert_eq!(
             world.fitted(anna.workspace, &media.id, few).await.unwrap_err().code(),
             Code::FailedPrecondition
         );
-        let wrong = Limits { max_bytes: -1, max_pixels: -1 };
+        let wrong = Limits { max_bytes: -1, max_pixels: -1, only_jpeg: false };
         let refused = world.fitted(anna.workspace, &media.id, wrong).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert_eq!(refused.get_details_bad_request().unwrap().field_violations.len(), 2);
@@ -173,5 +173,12 @@ async fn what_cannot_be_made_smaller_is_refused_with_its_reason() {
 }
 
 fn copy(blob_key: String) -> Rendition {
-    Rendition { content_type: "image/jpeg".into(), width: 1, height: 1, blob_key, size_bytes: 1 }
+    Rendition {
+        content_type: "image/jpeg".into(),
+        width: 1,
+        height: 1,
+        blob_key,
+        size_bytes: 1,
+        duration_ms: 0,
+    }
 }

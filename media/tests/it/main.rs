@@ -4,13 +4,16 @@
 
 mod blobs;
 mod bombs;
+mod clips;
 mod files;
 mod fits;
 mod fitting;
 mod holds;
 mod library;
 mod pictures;
+mod shares;
 mod sweeping;
 mod tenants;
 mod uploads;
+mod videos;
 mod world;

@@ -185,7 +185,7 @@ async fn names_every_bad_field_of_an_announcement() {
         let anna = world.member();
         let request = CreateUploadRequest {
             filename: "../etc/passwd".into(),
-            size_bytes: 50 * 1024 * 1024 + 1,
+            size_bytes: (1 << 30) + 1,
             alt_text: "ä".repeat(2001),
             request_id: "first".into(),
         };

@@ -135,6 +135,8 @@ impl World {
             media_id: media_id.into(),
             max_bytes: limits.max_bytes,
             max_pixels: limits.max_pixels,
+            content_type: if limits.only_jpeg { "image/jpeg".into() } else { String::new() },
+            range: None,
         };
         let mut parts = self.publisher.clone().read_rendition(request).await?.into_inner();
         let Some(read_rendition_response::Part::Info(info)) = parts.message().await?.and_then(|m| m.part)
