@@ -28,8 +28,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    crypto,
-    networks::{Network, bluesky, mastodon},
+    networks::{ALL, Network, mastodon},
     script::{Fault, Rule},
     web::{self, lock},
     world::{Counts, Ctx, Event},
@@ -54,7 +53,20 @@ pub(crate) fn routes() -> Router<Ctx> {
         .route("/media/{sha256}", get(media))
 }
 
-struct Refusal(StatusCode, String);
+/// Why a call of the controls is refused.
+#[derive(Debug)]
+pub(crate) struct Refusal(StatusCode, String);
+
+impl Refusal {
+    /// 400; the text begins with the field's name.
+    pub(crate) fn bad(text: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, text.into())
+    }
+
+    pub(crate) fn no_account(handle: &str) -> Self {
+        Self::bad(format!("account: there is no {handle:?} on this network"))
+    }
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -78,7 +90,7 @@ type Answer = Result<Response, Refusal>;
 type Body<T> = Result<Json<T>, JsonRejection>;
 
 fn bad(text: impl Into<String>) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, text.into())
+    Refusal::bad(text)
 }
 
 fn ok(body: &Value) -> Response {
@@ -154,7 +166,7 @@ async fn add_rules(State(ctx): State<Ctx>, body: Body<Value>) -> Answer {
     let mut ids = Vec::new();
     for rule in rules {
         if rule.fault.acts_at_once() {
-            act(&ctx, &rule)?;
+            rule.network.stand_in().act(&ctx, rule.account.as_deref(), &rule.fault)?;
         } else {
             ids.push(ctx.script.add(rule));
         }
@@ -180,39 +192,6 @@ fn checked(rule: Value) -> Result<Rule, Refusal> {
         }
     }
     Ok(rule)
-}
-
-/// Carries out a fault that needs no request.
-fn act(ctx: &Ctx, rule: &Rule) -> Result<(), Refusal> {
-    let mut world = ctx.world();
-    let unknown = || bad(format!("account: there is no {:?} on this network", rule.account));
-    let event = match rule.network {
-        Network::Mastodon => {
-            let account = match &rule.account {
-                None => None,
-                Some(handle) => Some(world.mastodon.account_named(handle).ok_or_else(unknown)?.id),
-            };
-            let life = match rule.fault {
-                Fault::ExpireTokens {} => mastodon::Life::Expired,
-                Fault::RevokeTokens { .. } => mastodon::Life::Revoked,
-                _ => return Err(bad("fault.kind: mastodon's tokens have no lifetime")),
-            };
-            Event::Mastodon(mastodon::Event::TokensEnded { account, life })
-        }
-        Network::Bluesky => {
-            let did = match &rule.account {
-                None => None,
-                Some(handle) => Some(world.bluesky.actor(handle).ok_or_else(unknown)?.did.clone()),
-            };
-            let from = world.bluesky.next_serial(ctx.now_ms());
-            Event::Bluesky(match rule.fault {
-                Fault::RevokeTokens { and_password } => bluesky::Event::Revoked { did, from, and_password },
-                Fault::TokenLifetime { access_s } => bluesky::Event::AccessLifetime { did, access_s },
-                _ => bluesky::Event::AccessExpired { did, from },
-            })
-        }
-    };
-    Ok(world.commit(event)?)
 }
 
 async fn show_rules(State(ctx): State<Ctx>) -> Response {
@@ -241,64 +220,17 @@ struct NewAccount {
     display_name: Option<String>,
 }
 
-/// Makes an account. One that exists gets new credentials (Bluesky) or is answered as it is (Mastodon).
+/// Makes an account. One that exists gets new credentials (Bluesky) or is answered as it is.
 async fn add_account(State(ctx): State<Ctx>, body: Body<NewAccount>) -> Answer {
     let NewAccount { network, handle, display_name } = body?.0;
     let handle = handle.trim_start_matches('@').to_ascii_lowercase();
-    let plain = |extra: &'static str| {
-        handle.bytes().all(|b| b.is_ascii_alphanumeric() || extra.as_bytes().contains(&b))
-    };
     let display_name = display_name.unwrap_or_else(|| handle.clone());
-    let mut world = ctx.world();
-    match network {
-        Network::Mastodon => {
-            if !(1..=30).contains(&handle.len()) || !plain("_") {
-                return Err(bad("handle: 1 to 30 letters, digits and underscores"));
-            }
-            if world.mastodon.account_named(&handle).is_none() {
-                let now_ms = ctx.now_ms();
-                let id = world.mastodon.next_id(now_ms);
-                let account =
-                    mastodon::Account { id, handle: handle.clone(), display_name, created_ms: now_ms };
-                world.commit(Event::Mastodon(mastodon::Event::Account(account)))?;
-            }
-            let id = world.mastodon.account_named(&handle).map(|account| account.id.to_string());
-            Ok(ok(&json!({"network": network, "handle": handle, "id": id, "password": handle})))
-        }
-        Network::Bluesky => {
-            if !(3..=253).contains(&handle.len()) || !plain(".-") || !handle.contains('.') {
-                return Err(bad("handle: a domain name such as name.test"));
-            }
-            let password = app_password();
-            let account = match world.bluesky.actor(&handle) {
-                Some(known) => bluesky::Account { password: Some(password.clone()), ..known.clone() },
-                None => bluesky::Account::new(&handle, &display_name, password.clone(), ctx.now_ms()),
-            };
-            let did = account.did.clone();
-            world.commit(Event::Bluesky(bluesky::Event::Account(account)))?;
-            Ok(ok(&json!({"network": network, "handle": handle, "did": did, "password": password})))
-        }
-    }
-}
-
-/// Four groups of four letters and digits, as the real ones look.
-fn app_password() -> String {
-    let letters: Vec<char> = crypto::random::<16>()
-        .iter()
-        .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]))
-        .collect();
-    letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
+    Ok(ok(&network.stand_in().add_account(&ctx, &handle, &display_name)?))
 }
 
 async fn accounts(State(ctx): State<Ctx>) -> Response {
     let world = ctx.world();
-    let mastodon =
-        world.mastodon.accounts().map(|a| json!({"network": Network::Mastodon, "handle": a.handle}));
-    let bluesky = world
-        .bluesky
-        .accounts()
-        .map(|a| json!({"network": Network::Bluesky, "handle": a.handle, "did": a.did}));
-    ok(&mastodon.chain(bluesky).collect())
+    ok(&ALL.iter().flat_map(|stand_in| stand_in.accounts(&world)).collect())
 }
 
 #[derive(Debug, Deserialize)]
@@ -316,21 +248,11 @@ struct Engage {
 
 async fn engage(State(ctx): State<Ctx>, body: Body<Engage>) -> Answer {
     let Engage { network, native_id, likes, reposts, replies } = body?.0;
-    let mut world = ctx.world();
-    if let Some(id) = native_id.as_ref().filter(|id| !world.is_live(network, id)) {
+    if let Some(id) = native_id.as_ref().filter(|id| !ctx.world().is_live(network, id)) {
         return Err(Refusal(StatusCode::NOT_FOUND, format!("native_id: there is no post {id:?}")));
     }
     let counts = Counts { likes, reposts, replies };
-    let event = match (network, native_id) {
-        (Network::Mastodon, None) => Event::Mastodon(mastodon::Event::EngagedAll {}),
-        (Network::Mastodon, Some(id)) => {
-            let id = id.parse().map_err(|_| bad("native_id: a number"))?;
-            Event::Mastodon(mastodon::Event::Engaged { id, counts })
-        }
-        (Network::Bluesky, None) => Event::Bluesky(bluesky::Event::EngagedAll {}),
-        (Network::Bluesky, Some(uri)) => Event::Bluesky(bluesky::Event::Engaged { uri, counts }),
-    };
-    world.commit(event)?;
+    network.stand_in().engage(&ctx, native_id.as_deref(), counts)?;
     Ok(ok(&json!({})))
 }
 

@@ -59,7 +59,8 @@ pub(crate) fn guard(
     methods: MethodRouter<Ctx>,
 ) -> MethodRouter<Ctx> {
     let route = Arc::new(Route { ctx: ctx.clone(), network, operation, buckets });
-    methods.route_layer(from_fn_with_state(route, pass))
+    // A plain layer: a route for any method is all fallback.
+    methods.layer(from_fn_with_state(route, pass))
 }
 
 /// How an exchange ends.
@@ -80,15 +81,21 @@ async fn pass(
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large or ended early").into_response();
     };
-    let account = route.network.account_of(&route.ctx, &parts, &bytes);
-    let (fault, quirks, names) = route.ctx.script.take(route.network, route.operation, account.as_deref());
+    let stand_in = route.network.stand_in();
+    let account = stand_in.account_of(&route.ctx, &parts, &bytes);
+    let operation = stand_in.operation(route.operation, &parts, &bytes);
+    let refresh_token = (operation == Operation::Refresh)
+        .then(|| stand_in.refresh_token(&parts, &bytes).as_deref().map(refreshes::fingerprint))
+        .flatten();
+    let (fault, quirks, names) = route.ctx.script.take(route.network, operation, account.as_deref());
     let mut logged = Logged {
         at_ms: clock::true_now_ms(),
         network: route.network,
-        operation: route.operation,
+        operation,
         account,
         method: parts.method.to_string(),
-        path: format!("/{}{}", route.network.name(), parts.uri), // the router took the prefix off
+        // The router took the prefix off.
+        path: format!("/{}{}", route.network.name(), stand_in.logged_path(&parts.uri)),
         headers: requests::headers(&parts.headers),
         body_sha256: crypto::sha256_hex(&bytes),
         body: requests::body(&parts.headers, &bytes),
@@ -100,9 +107,6 @@ async fn pass(
     let mut request = Request::from_parts(parts, Body::from(bytes));
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(quirks);
-    let refresh_token = (route.operation == Operation::Refresh)
-        .then(|| web::bearer(request.headers()).map(refreshes::fingerprint))
-        .flatten();
     let closing = route.ctx.closing.clone();
     let tasks = route.ctx.tasks.clone();
     let exchange = tasks.spawn(async move {
@@ -180,7 +184,7 @@ impl Run<'_> {
             }
             Fault::AcceptThen500 {} => {
                 self.execute(request, next).await;
-                Ending::Answer(self.route.network.server_error())
+                Ending::Answer(self.route.network.stand_in().server_error())
             }
             Fault::AcceptLate { ms } => {
                 if unless(&ctx.closing, tokio::time::sleep(Duration::from_millis(ms))).await.is_some() {
@@ -237,7 +241,7 @@ impl Run<'_> {
             }
         }
         if let Some(verdict) = verdict {
-            network.limit_headers(response.headers_mut(), verdict);
+            network.stand_in().limit_headers(response.headers_mut(), verdict);
         }
         response
     }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::networks::Network;
+use crate::{clock, networks::Network};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Entry {
@@ -24,6 +24,52 @@ pub(crate) struct Entry {
     pub(crate) visible_at_ms: i64,
     /// The HTTP request that made it visible (its `X-Request-Id`).
     pub(crate) request_id: String,
+    /// What it is at its network: `reel`, `story`, `comment`, …; not written for a plain `post`.
+    #[serde(default = "plain", skip_serializing_if = "is_plain")]
+    pub(crate) kind: String,
+}
+
+/// The kind of everything that has no other.
+pub(crate) fn plain() -> String {
+    "post".to_owned()
+}
+
+fn is_plain(kind: &str) -> bool {
+    kind == "post"
+}
+
+impl Entry {
+    /// What becomes visible now, without media and in no thread.
+    pub(crate) fn new(
+        network: Network,
+        kind: &str,
+        account: &str,
+        native_id: impl Into<String>,
+        text: impl Into<String>,
+        request_id: impl Into<String>,
+    ) -> Self {
+        Self {
+            network,
+            account: account.to_owned(),
+            native_id: native_id.into(),
+            in_reply_to: None,
+            text: text.into(),
+            media: Vec::new(),
+            visible_at_ms: clock::true_now_ms(),
+            request_id: request_id.into(),
+            kind: kind.to_owned(),
+        }
+    }
+
+    /// The same, in a thread or below a post.
+    pub(crate) fn replying_to(self, native_id: impl Into<String>) -> Self {
+        Self { in_reply_to: Some(native_id.into()), ..self }
+    }
+
+    /// The same with these files.
+    pub(crate) fn with_media(self, media: Vec<Attached>) -> Self {
+        Self { media, ..self }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,8 +84,8 @@ pub(crate) struct Attached {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     lines: Vec<Arc<Entry>>,
-    /// Native id to the line that showed it last; ids of different networks never look alike.
-    by_id: HashMap<String, usize>,
+    /// Of each network the native id to the line that showed it last.
+    by_id: HashMap<Network, HashMap<String, usize>>,
     count: watch::Sender<usize>,
 }
 
@@ -51,7 +97,8 @@ impl Default for Ledger {
 
 impl Ledger {
     pub(crate) fn push(&mut self, entry: Entry) {
-        self.by_id.insert(entry.native_id.clone(), self.lines.len());
+        let ids = self.by_id.entry(entry.network).or_default();
+        ids.insert(entry.native_id.clone(), self.lines.len());
         self.lines.push(Arc::new(entry));
         self.count.send_replace(self.lines.len());
     }
@@ -66,8 +113,8 @@ impl Ledger {
     }
 
     /// The line that showed a post last.
-    pub(crate) fn find(&self, native_id: &str) -> Option<&Arc<Entry>> {
-        self.by_id.get(native_id).and_then(|index| self.lines.get(*index))
+    pub(crate) fn find(&self, network: Network, native_id: &str) -> Option<&Arc<Entry>> {
+        self.by_id.get(&network)?.get(native_id).and_then(|index| self.lines.get(*index))
     }
 
     pub(crate) fn len(&self) -> usize {

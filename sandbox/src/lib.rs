@@ -6,19 +6,24 @@
 //!   GET /_sandbox/ledger ◀── ledger.rs ◀──────────────── world.rs ◀─────────────────────────┘
 //!                                                           └──▶ journal.rs (survives kill -9)
 //! ```
-//! One port, one path prefix per network: `/mastodon` is an instance, `/bluesky` a self-hosted PDS. `GET /` shows
-//! what was posted, `/_sandbox/*` is for tests. Nothing here is shared with the adapters under test, so the two
+//! One port, one path prefix per network: `/mastodon` is an instance, `/bluesky` a self-hosted PDS, `/x` and the others
+//! are the one server of their network and keep JSON documents (docs.rs, oauth.rs). `GET /` shows what was posted, `/_sandbox/*` is for tests. Nothing here is shared with the adapters under test, so the two
 //! cannot share a mistake. The invariant: a post is in the ledger exactly when a reader of the network could see it.
 
+mod accounts;
 mod blobs;
 mod clock;
 mod control;
 mod crypto;
+mod docs;
 mod faults;
+mod fetch;
 mod journal;
 mod ledger;
 mod limits;
+mod media;
 mod networks;
+mod oauth;
 mod pages;
 mod params;
 mod refreshes;

@@ -1,4 +1,4 @@
-//! Rate limits in fixed windows, as both networks count them. Headers are always answered. By default a window
+//! Rate limits in fixed windows, as the networks count them. Headers are always answered. By default a window
 //! refills at once (development and load runs are not what limits are for); `POST /_sandbox/limits` with
 //! `"enforce": true` makes a network refuse as documented. Beside that, whether enforced or not, the busiest sliding
 //! window of each account and address is remembered: `GET /_sandbox/limits` answers what was really used.

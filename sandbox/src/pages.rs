@@ -3,13 +3,18 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::{Path, State},
+    response::Response,
+    routing::get,
+};
 use http::StatusCode;
 
 use crate::{
     clock::{iso_ms, true_now_ms},
     ledger::Entry,
-    networks::Network,
+    networks::{ALL, Network},
     web::{self, escape},
     world::{Counts, Ctx},
 };
@@ -23,7 +28,10 @@ document.title=d.title;scrollTo(0,y)}else if(n&&o){d.querySelectorAll('time').fo
 const e=o.querySelectorAll('time')[i];if(e)e.textContent=t.textContent})}}catch{}},2000)</script>";
 
 pub(crate) fn routes() -> Router<Ctx> {
-    Router::new().route("/", get(timeline)).route("/healthz", get(async || "ok"))
+    Router::new()
+        .route("/", get(timeline))
+        .route("/_posts/{network}/{*native_id}", get(any_post))
+        .route("/healthz", get(async || "ok"))
 }
 
 async fn timeline(State(ctx): State<Ctx>) -> Response {
@@ -57,24 +65,41 @@ async fn timeline(State(ctx): State<Ctx>) -> Response {
 
 fn empty(ctx: &Ctx) -> String {
     let url = escape(&ctx.public_url);
+    let mut networks = String::new();
+    for stand_in in ALL {
+        let (name, base) = (stand_in.network().name(), ctx.base(stand_in.network()));
+        let (title, shown, hint) = (stand_in.title(), escape(&base), stand_in.hint(&base));
+        let line = format!(
+            "<dt><span class=\"badge {name}\">{title}</span></dt><dd>server <code>{shown}</code>, {hint}</dd>"
+        );
+        networks.push_str(&line);
+    }
     format!(
         "<article class=\"card empty\"><h2>No posts yet</h2>\
-         <p>Connect an account, publish something, and it appears here.</p>\
-         <dl><dt><span class=\"badge mastodon\">Mastodon</span></dt><dd>instance <code>{url}/mastodon</code>, \
-         choose <code>demo</code> on the page that opens</dd>\
-         <dt><span class=\"badge bluesky\">Bluesky</span></dt><dd>server <code>{url}/bluesky</code>, handle \
-         <code>demo.test</code>, app password <code>demo-demo-demo-demo</code></dd></dl>\
+         <p>Connect an account, publish something, and it appears here.</p><dl>{networks}</dl>\
          <p>More accounts:</p><pre>curl -X POST {url}/_sandbox/accounts \\\n  \
          -H 'content-type: application/json' \\\n  -d '{{\"network\":\"mastodon\",\"handle\":\"ada\"}}'</pre></article>"
     )
+}
+
+/// The page of one post of any network; `native_id` may hold slashes.
+async fn any_post(State(ctx): State<Ctx>, Path((network, native_id)): Path<(Network, String)>) -> Response {
+    let account = ctx.world().ledger.find(network, &native_id).map(|entry| entry.account.clone());
+    match account.and_then(|account| post(&ctx, network, &native_id, &account)) {
+        Some(page) => web::html(StatusCode::OK, page),
+        None => {
+            let text = "This post is not here. It may have been deleted.";
+            web::html(StatusCode::NOT_FOUND, missing(text))
+        }
+    }
 }
 
 /// The page of one post, if it is still there and belongs to that account.
 pub(crate) fn post(ctx: &Ctx, network: Network, native_id: &str, handle: &str) -> Option<String> {
     let (entry, counts) = {
         let world = ctx.world();
-        let counts = counts(&world, network, native_id)?;
-        let entry = world.ledger.find(native_id).filter(|entry| entry.account == handle)?.clone();
+        let counts = world.counts(network, native_id)?;
+        let entry = world.ledger.find(network, native_id).filter(|entry| entry.account == handle)?.clone();
         (entry, counts)
     };
     let Counts { likes, reposts, replies } = counts;
@@ -85,13 +110,6 @@ pub(crate) fn post(ctx: &Ctx, network: Network, native_id: &str, handle: &str) -
         escape(&ctx.public_url),
     );
     Some(shell(&format!("{handle} on {}", title(network)), &body))
-}
-
-fn counts(world: &crate::world::World, network: Network, native_id: &str) -> Option<Counts> {
-    match network {
-        Network::Mastodon => world.mastodon.status(native_id.parse().ok()?).map(|status| status.counts),
-        Network::Bluesky => world.bluesky.record(native_id).map(|record| record.counts),
-    }
 }
 
 /// The page of an account: its newest posts.
@@ -132,22 +150,12 @@ pub(crate) fn shell(title: &str, body: &str) -> String {
 }
 
 fn title(network: Network) -> &'static str {
-    match network {
-        Network::Mastodon => "Mastodon",
-        Network::Bluesky => "Bluesky",
-    }
+    network.stand_in().title()
 }
 
 /// The page of a post at its network.
 fn link(ctx: &Ctx, entry: &Entry) -> String {
-    let base = ctx.base(entry.network);
-    match entry.network {
-        Network::Mastodon => format!("{base}/@{}/{}", entry.account, entry.native_id),
-        Network::Bluesky => {
-            let rkey = entry.native_id.rsplit('/').next().unwrap_or_default();
-            format!("{base}/profile/{}/post/{rkey}", entry.account)
-        }
-    }
+    entry.network.stand_in().link(ctx, entry)
 }
 
 fn card(ctx: &Ctx, entry: &Entry, linked: bool) -> String {
@@ -176,12 +184,16 @@ fn card(ctx: &Ctx, entry: &Entry, linked: bool) -> String {
         written.expect("writing to a string never fails");
     }
     let reply = if entry.in_reply_to.is_some() { "<p class=\"dim\">↳ continues a thread</p>" } else { "" };
+    let kind = match entry.kind.as_str() {
+        "post" => String::new(),
+        kind => format!("<span class=\"dim\">{}</span>", escape(kind)),
+    };
     let count = entry.media.len();
     let media =
         if count == 0 { media } else { format!("<div class=\"media n{}\">{media}</div>", count.min(4)) };
     format!(
         "<article class=\"card post\"><div class=\"who\"><span class=\"face {0}\">{initial}</span>\
-         <b>@{account}</b><span class=\"badge {0}\">{1}</span><span class=\"when dim\">{time}</span></div>\
+         <b>@{account}</b><span class=\"badge {0}\">{1}</span>{kind}<span class=\"when dim\">{time}</span></div>\
          {reply}<p class=\"text\">{text}</p>{media}</article>",
         network.name(),
         title(network),

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{StatusCode, header, request::Parts};
 use serde_json::{Map, Value, json};
 
 use crate::web;
@@ -21,6 +21,7 @@ pub(crate) struct Params {
 
 #[derive(Debug)]
 pub(crate) struct Upload {
+    pub(crate) file_name: Option<String>,
     pub(crate) mime: Option<String>,
     pub(crate) bytes: Bytes,
 }
@@ -38,6 +39,24 @@ impl Params {
     /// Like [`Self::text`], absent when blank.
     pub(crate) fn present(&self, name: &str) -> Option<String> {
         self.text(name).filter(|text| !text.trim().is_empty())
+    }
+
+    /// A whole number, whether it came as a number or as its text.
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+        self.text(name)?.trim().parse().ok()
+    }
+
+    /// A field that is JSON, or the text of JSON as forms and queries carry it.
+    pub(crate) fn json(&self, name: &str) -> Option<Value> {
+        match self.get(name)? {
+            Value::String(text) => serde_json::from_str(text).ok(),
+            value => Some(value.clone()),
+        }
+    }
+
+    /// All fields but the files.
+    pub(crate) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
     }
 
     pub(crate) fn truth(&self, name: &str) -> bool {
@@ -126,16 +145,19 @@ impl<S: Send + Sync> FromRequest<S> for Params {
                 Multipart::from_request(request, state).await.map_err(IntoResponse::into_response)?;
             while let Some(field) = form.next_field().await.map_err(IntoResponse::into_response)? {
                 let name = field.name().unwrap_or_default().to_owned();
-                let is_file = field.file_name().is_some();
+                let file_name = field.file_name().map(str::to_owned);
                 let mime = field.content_type().map(str::to_owned);
                 let bytes = field.bytes().await.map_err(IntoResponse::into_response)?;
-                if is_file {
-                    params.files.insert(name, Upload { mime, bytes });
+                if file_name.is_some() {
+                    params.files.insert(name, Upload { file_name, mime, bytes });
                 } else {
                     params.insert(&name, Value::String(String::from_utf8_lossy(&bytes).into_owned()));
                 }
             }
             return Ok(params);
+        }
+        if !mime.is_empty() && !is_fields(&mime) {
+            return Ok(params); // a file or another body without fields
         }
         let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         if mime.starts_with("application/json") {
@@ -154,11 +176,64 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     }
 }
 
+/// Whether a body of that type is fields.
+fn is_fields(mime: &str) -> bool {
+    mime.starts_with("application/json") || mime.starts_with("application/x-www-form-urlencoded")
+}
+
+/// One field of a request that is not yet read: of its query, or of a form or JSON body.
+pub(crate) fn field(parts: &Parts, body: &[u8], name: &str) -> Option<String> {
+    let of = |text: &[u8]| {
+        url::form_urlencoded::parse(text).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let in_body = || {
+        let mime = parts.headers.get(header::CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+        match mime.as_str() {
+            mime if mime.starts_with("application/json") => {
+                serde_json::from_slice::<Value>(body).ok()?.get(name).and_then(as_text)
+            }
+            mime if is_fields(mime) => of(body),
+            _ => None,
+        }
+    };
+    parts.uri.query().and_then(|query| of(query.as_bytes())).or_else(in_body)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::Params;
+    use super::{Params, field};
+
+    #[test]
+    fn finds_a_field_before_the_request_is_read() {
+        let find = |uri: &str, mime: &str, body: &str| {
+            let request = http::Request::post(uri).header("content-type", mime).body(()).unwrap();
+            field(&request.into_parts().0, body.as_bytes(), "code")
+        };
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(find("/?code=a%20b", form, "code=c").as_deref(), Some("a b"));
+        assert_eq!(find("/?x=1", form, "x=2&code=c").as_deref(), Some("c"));
+        assert_eq!(find("/", "application/json; charset=utf-8", r#"{"code":7}"#).as_deref(), Some("7"));
+        assert_eq!(find("/", "application/octet-stream", "code=c"), None);
+    }
+
+    #[test]
+    fn numbers_and_json_come_as_themselves_or_as_text() {
+        let mut params = Params::default();
+        params.pairs(b"n=12&odd=1x&list=%5B1%2C2%5D&plain=hi");
+        params.insert("m", json!(12));
+        params.insert("object", json!({"a": 1}));
+        assert_eq!(
+            (params.number("n"), params.number("m"), params.number("odd")),
+            (Some(12), Some(12), None)
+        );
+        assert_eq!(
+            (params.json("list"), params.json("object")),
+            (Some(json!([1, 2])), Some(json!({"a": 1})))
+        );
+        assert_eq!(params.json("plain"), None);
+    }
 
     #[test]
     fn reads_brackets_as_rails_does() {

@@ -24,6 +24,8 @@ pub(crate) struct Presentation {
 pub(crate) enum Outcome {
     /// Its first use: a new pair, and its own life ends.
     Rotated,
+    /// Good for more uses: a new access token, its own life goes on.
+    Renewed,
     /// Used before, and within the time in which that does no harm: it leads to the same next token again.
     Repeated,
     /// Expired, revoked or not one of ours.

@@ -1,9 +1,10 @@
 //! The log of every request to a network, as it arrived and as it was answered. Kept in memory, the newest 64 MiB
-//! of it; offsets keep counting when old entries leave. Tokens appear only as the start of their SHA-256.
+//! of it; offsets keep counting when old entries leave. Tokens of headers, queries and forms appear only as the start of
+//! their SHA-256.
 
 use std::collections::VecDeque;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -13,6 +14,9 @@ use crate::{crypto, networks::Network, script::Operation};
 const KEPT_BYTES: usize = 64 << 20;
 /// JSON and form bodies up to this size are kept whole.
 const KEPT_BODY: usize = 64 << 10;
+/// Parameters of a query or a form that are not shown.
+const SECRETS: [&str; 6] =
+    ["access_token", "refresh_token", "client_secret", "fb_exchange_token", "input_token", "token"];
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Logged {
@@ -92,13 +96,35 @@ pub(crate) fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut out = Map::new();
     for (name, value) in headers {
         let value = if name == header::AUTHORIZATION || name == header::COOKIE || name == "dpop" {
-            format!("sha256:{}", &crypto::sha256_hex(value.as_bytes())[..16])
+            masked(value.as_bytes())
         } else {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         };
         out.insert(name.as_str().to_owned(), Value::String(value));
     }
     out
+}
+
+/// A secret as the log shows it.
+pub(crate) fn masked(secret: &[u8]) -> String {
+    format!("sha256:{}", &crypto::sha256_hex(secret)[..16])
+}
+
+/// The path and the query of a request, the query's secrets masked.
+pub(crate) fn path(uri: &Uri) -> String {
+    match uri.query() {
+        None => uri.path().to_owned(),
+        Some(query) => format!("{}?{}", uri.path(), pairs(query)),
+    }
+}
+
+/// The pairs of a query or a form, the secret values masked.
+fn pairs(text: &str) -> String {
+    let shown = text.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) if SECRETS.contains(&name) => format!("{name}={}", masked(value.as_bytes())),
+        _ => pair.to_owned(),
+    });
+    shown.collect::<Vec<_>>().join("&")
 }
 
 pub(crate) fn body(headers: &HeaderMap, bytes: &[u8]) -> Option<Value> {
@@ -109,8 +135,31 @@ pub(crate) fn body(headers: &HeaderMap, bytes: &[u8]) -> Option<Value> {
     if mime.starts_with("application/json") {
         serde_json::from_slice(bytes).ok()
     } else if mime.starts_with("application/x-www-form-urlencoded") {
-        Some(Value::String(String::from_utf8_lossy(bytes).into_owned()))
+        Some(Value::String(pairs(&String::from_utf8_lossy(bytes))))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{body, path};
+
+    #[test]
+    fn queries_and_forms_are_shown_without_their_secrets() {
+        let shown = path(&"/me?fields=id&access_token=hidden&limit=2".parse().unwrap());
+        assert!(
+            shown.starts_with("/me?fields=id&access_token=sha256:") && shown.ends_with("&limit=2"),
+            "{shown}"
+        );
+        assert!(!shown.contains("hidden"));
+        assert_eq!(path(&"/plain".parse().unwrap()), "/plain");
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let headers = form.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let shown =
+            body(&headers.into_iter().collect(), b"grant_type=refresh_token&refresh_token=hidden").unwrap();
+        let shown = shown.as_str().unwrap();
+        assert!(shown.starts_with("grant_type=refresh_token&refresh_token=sha256:"), "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
     }
 }

@@ -83,7 +83,7 @@ pub(crate) enum Fault {
         #[serde(default)]
         and_password: bool,
     },
-    /// At once: how long new access tokens live (Bluesky).
+    /// At once: how long new access tokens live; not on Mastodon, where they have no end.
     TokenLifetime { access_s: u64 },
 }
 

@@ -46,6 +46,11 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
+/// The token of an `Authorization: Bot` header, as bots of some networks present theirs.
+pub(crate) fn bot(headers: &http::HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bot ").map(str::trim)
+}
+
 /// The token of an `Authorization: Bearer` header.
 pub(crate) fn bearer(headers: &http::HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;

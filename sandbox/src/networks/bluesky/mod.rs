@@ -1,39 +1,48 @@
-//! A self-hosted Bluesky PDS at `/bluesky`, with the AppView reads it passes on. App-password sessions only.
-//! Behaviour follows the reference PDS' source and its lexicons.
+//! A self-hosted Bluesky PDS at `/bluesky`, with the AppView reads it passes on, its own authorization server, the
+//! directory of DIDs and the video service. Behaviour follows the reference PDS' source and its lexicons.
 //!
 //! Invariant: one record per (repo, collection, rkey); writing the identical record again changes nothing.
 
 mod appview;
 mod cid;
+mod dpop;
 mod jwt;
+mod oauth;
 mod page;
 mod past;
 mod record;
 mod repo;
 mod session;
+mod stand_in;
 mod state;
 mod tid;
+mod video;
 mod write;
 
 use axum::{
     Router,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{MethodRouter, any, get, post},
 };
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde_json::{Value, json};
 
-pub(crate) use self::state::{Account, Event, State};
+pub(crate) use self::{
+    stand_in::Bluesky,
+    state::{Account, Event, State},
+};
 use crate::{
     faults::guard,
     limits::{self, Bucket, Per, Verdict},
     networks::Network,
+    params::field,
     script::Operation as Op,
     web::{self, bearer},
     world::Ctx,
 };
 
-pub(crate) const PER_ADDRESS: Bucket = Bucket::new("bluesky.address", 3000, 300, 1, Per::Address);
+const PER_ADDRESS: Bucket = Bucket::new("bluesky.address", 3000, 300, 1, Per::Address);
 const CALLS: &[Bucket] = &[PER_ADDRESS];
 const CREATE: &[Bucket] = &writes(3);
 const PUT: &[Bucket] = &writes(2);
@@ -53,9 +62,23 @@ const fn writes(points: u64) -> [Bucket; 3] {
     ]
 }
 
-pub(crate) fn routes(ctx: &Ctx) -> Router<Ctx> {
-    let on = |operation, buckets, methods| guard(ctx, Network::Bluesky, operation, buckets, methods);
+fn routes(ctx: &Ctx) -> Router<Ctx> {
+    let on = |operation, buckets, methods: MethodRouter<Ctx>| {
+        let methods = methods.layer(from_fn_with_state(ctx.clone(), dpop::pass));
+        guard(ctx, Network::Bluesky, operation, buckets, methods)
+    };
     Router::new()
+        .route("/.well-known/oauth-protected-resource", on(Op::Read, CALLS, get(oauth::protected_resource)))
+        .route("/.well-known/oauth-authorization-server", on(Op::Read, CALLS, get(oauth::metadata)))
+        .route("/oauth/par", on(Op::Register, CALLS, post(oauth::push)))
+        .route("/oauth/authorize", on(Op::Authorize, &[], get(oauth::ask).post(oauth::decide)))
+        .route("/oauth/token", on(Op::Token, CALLS, post(oauth::token)))
+        .route("/oauth/revoke", on(Op::Revoke, CALLS, post(oauth::revoke)))
+        .route("/xrpc/com.atproto.server.getServiceAuth", on(Op::Read, CALLS, get(video::service_auth)))
+        .route("/xrpc/app.bsky.video.getUploadLimits", on(Op::Read, CALLS, get(video::upload_limits)))
+        .route("/xrpc/app.bsky.video.uploadVideo", on(Op::MediaUpload, CALLS, post(video::upload)))
+        .route("/xrpc/app.bsky.video.getJobStatus", on(Op::Read, CALLS, get(video::job_status)))
+        .route("/{did}", on(Op::Read, CALLS, get(session::directory)))
         .route("/xrpc/_health", on(Op::Read, CALLS, get(session::health)))
         .route("/xrpc/com.atproto.server.describeServer", on(Op::Read, CALLS, get(session::describe_server)))
         .route("/xrpc/com.atproto.server.createSession", on(Op::Session, LOGIN, post(session::create)))
@@ -84,7 +107,15 @@ pub(crate) fn routes(ctx: &Ctx) -> Router<Ctx> {
 }
 
 /// The handle a token, a login or a refresh speaks for.
-pub(crate) fn account_of(ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
+fn account_of(ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
+    if let Some(token) = dpop::token(&parts.headers) {
+        return oauth::holder(&ctx.world(), token);
+    }
+    if parts.uri.path().ends_with("/oauth/token") || parts.uri.path().ends_with("/oauth/revoke") {
+        let secret =
+            ["code", "refresh_token", "token"].into_iter().find_map(|name| field(parts, body, name))?;
+        return oauth::holder(&ctx.world(), &secret);
+    }
     if let Some(token) = bearer(&parts.headers) {
         let did = jwt::peek_subject(token)?;
         return ctx.world().bluesky.actor(&did).map(|account| account.handle.clone());
@@ -146,11 +177,11 @@ async fn unknown_method() -> Refusal {
     Refusal::new(StatusCode::NOT_IMPLEMENTED, "MethodNotImplemented", "Method Not Implemented")
 }
 
-pub(crate) fn server_error() -> Response {
+fn server_error() -> Response {
     Refusal::internal().into_response()
 }
 
-pub(crate) fn too_many_requests(now_ms: i64, verdict: Verdict) -> Response {
+fn too_many_requests(now_ms: i64, verdict: Verdict) -> Response {
     let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "RateLimitExceeded", "Rate Limit Exceeded");
     let mut response = refusal.into_response();
     let wait_s = (verdict.reset_ms - now_ms).max(0).unsigned_abs().div_ceil(1000);
@@ -158,7 +189,7 @@ pub(crate) fn too_many_requests(now_ms: i64, verdict: Verdict) -> Response {
     response
 }
 
-pub(crate) fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
+fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
     limits::set(headers, "ratelimit-limit", verdict.limit);
     limits::set(headers, "ratelimit-remaining", verdict.remaining);
     limits::set(headers, "ratelimit-reset", verdict.reset_ms / 1000);

@@ -3,7 +3,7 @@
 
 use axum::{
     Json,
-    extract::{Query, State, rejection::JsonRejection},
+    extract::{Path, Query, State, rejection::JsonRejection},
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE32_NOPAD;
@@ -132,6 +132,18 @@ pub(crate) async fn resolve_did(State(ctx): State<Ctx>, Query(query): Query<Reso
     Ok(ok(&json!({"didDoc": document(&ctx, account)})))
 }
 
+/// What the directory of `did:plc` identifiers answers.
+pub(super) async fn directory(State(ctx): State<Ctx>, Path(did): Path<String>) -> Response {
+    let world = ctx.world();
+    match world.bluesky.actor(&did).filter(|account| account.did == did) {
+        Some(account) => ok(&document(&ctx, account)),
+        None => {
+            let body = json!({"message": format!("DID not registered: {did}")});
+            answer_json(StatusCode::NOT_FOUND, &body)
+        }
+    }
+}
+
 /// A handle's own host answers its DID; the handle is the `Host` header.
 pub(crate) async fn well_known_did(State(ctx): State<Ctx>, headers: HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -217,7 +229,7 @@ pub(crate) fn document(ctx: &Ctx, account: &Account) -> Value {
 }
 
 /// The server's own `did:web`, its port written as the method asks.
-fn server_did(ctx: &Ctx) -> String {
+pub(super) fn server_did(ctx: &Ctx) -> String {
     let host = ctx.public_url.split_once("://").map_or("", |(_, host)| host);
     format!("did:web:{}:bluesky", host.replace(':', "%3A").replace('/', ":"))
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock,
-    ledger::{Attached, Entry},
+    ledger::{self, Attached, Entry},
     networks::Network,
     world::{self, Ctx, World},
 };
@@ -138,6 +138,7 @@ impl Batch {
                 media: attached,
                 visible_at_ms: clock::true_now_ms(),
                 request_id: self.request_id.clone(),
+                kind: ledger::plain(),
             });
         }
         let record = Record {

@@ -1,6 +1,6 @@
 //! What the instance says about itself: limits, version, nodeinfo.
 
-use axum::{extract, response::Response};
+use axum::{Extension, extract, response::Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -45,13 +45,31 @@ pub(crate) const MIME_TYPES: [&str; 24] = [
 const VERSION: &str = "4.5.0";
 const ABOUT: &str = "A stand-in instance: what is posted here stays on this machine.";
 
-fn configuration() -> Value {
+/// Characters a post may have.
+pub(crate) fn max_characters(network: Network) -> usize {
+    match network {
+        Network::Gotosocial | Network::Pleroma => 5000,
+        _ => MAX_CHARACTERS,
+    }
+}
+
+/// The version as each software writes it.
+fn version(network: Network) -> &'static str {
+    match network {
+        Network::Pixelfed => "3.5.3 (compatible; Pixelfed 0.12.5)",
+        Network::Gotosocial => "0.19.1",
+        Network::Pleroma => "2.7.2 (compatible; Pleroma 2.9.1)",
+        _ => VERSION,
+    }
+}
+
+fn configuration(network: Network) -> Value {
     json!({
         "urls": {"streaming": null, "status": null, "about": null, "privacy_policy": null, "terms_of_service": null},
         "vapid": {"public_key": ""},
         "accounts": {"max_featured_tags": 10, "max_pinned_statuses": 5},
         "statuses": {
-            "max_characters": MAX_CHARACTERS,
+            "max_characters": max_characters(network),
             "max_media_attachments": MAX_ATTACHMENTS,
             "characters_reserved_per_url": PER_URL,
         },
@@ -75,26 +93,38 @@ fn configuration() -> Value {
     })
 }
 
-pub(crate) async fn v2(extract::State(ctx): extract::State<Ctx>) -> Response {
-    ok(&json!({
+pub(crate) async fn v2(
+    extract::State(ctx): extract::State<Ctx>,
+    Extension(network): Extension<Network>,
+) -> Response {
+    let mut body = json!({
         "domain": host(&ctx),
         "title": "Sandbox",
-        "version": VERSION,
+        "version": version(network),
         "source_url": "https://github.com/mastodon/mastodon",
         "description": ABOUT,
         "usage": {"users": {"active_month": ctx.world().mastodon.accounts().count()}},
-        "thumbnail": {"url": format!("{}/media/header.svg", ctx.base(Network::Mastodon))},
+        "thumbnail": {"url": format!("{}/media/header.svg", ctx.base(network))},
         "icon": [],
         "languages": ["en"],
-        "configuration": configuration(),
+        "configuration": configuration(network),
         "registrations": {"enabled": false, "approval_required": false, "message": null, "url": null},
         "api_versions": {"mastodon": 7},
         "contact": {"email": "", "account": null},
         "rules": [],
-    }))
+    });
+    if network != Network::Mastodon
+        && let Some(fields) = body.as_object_mut()
+    {
+        fields.remove("api_versions");
+    }
+    ok(&body)
 }
 
-pub(crate) async fn v1(extract::State(ctx): extract::State<Ctx>) -> Response {
+pub(crate) async fn v1(
+    extract::State(ctx): extract::State<Ctx>,
+    Extension(network): Extension<Network>,
+) -> Response {
     let (users, statuses) = {
         let world = ctx.world();
         (world.mastodon.accounts().count(), world.mastodon.status_count())
@@ -105,33 +135,39 @@ pub(crate) async fn v1(extract::State(ctx): extract::State<Ctx>) -> Response {
         "short_description": ABOUT,
         "description": ABOUT,
         "email": "",
-        "version": VERSION,
+        "version": version(network),
         "urls": {"streaming_api": null},
         "stats": {"user_count": users, "status_count": statuses, "domain_count": 0},
-        "thumbnail": format!("{}/media/header.svg", ctx.base(Network::Mastodon)),
+        "thumbnail": format!("{}/media/header.svg", ctx.base(network)),
         "languages": ["en"],
         "registrations": false,
         "approval_required": false,
         "invites_enabled": false,
-        "configuration": configuration(),
+        "configuration": configuration(network),
         "contact_account": null,
         "rules": [],
     }))
 }
 
-pub(crate) async fn nodeinfo_links(extract::State(ctx): extract::State<Ctx>) -> Response {
+pub(crate) async fn nodeinfo_links(
+    extract::State(ctx): extract::State<Ctx>,
+    Extension(network): Extension<Network>,
+) -> Response {
     ok(&json!({"links": [{
         "rel": "http://nodeinfo.diaspora.software/ns/schema/2.0",
-        "href": format!("{}/nodeinfo/2.0", ctx.base(Network::Mastodon)),
+        "href": format!("{}/nodeinfo/2.0", ctx.base(network)),
     }]}))
 }
 
-pub(crate) async fn nodeinfo(extract::State(ctx): extract::State<Ctx>) -> Response {
+pub(crate) async fn nodeinfo(
+    extract::State(ctx): extract::State<Ctx>,
+    Extension(network): Extension<Network>,
+) -> Response {
     let world = ctx.world();
     let users = world.mastodon.accounts().count();
     let body = json!({
         "version": "2.0",
-        "software": {"name": "mastodon", "version": VERSION},
+        "software": {"name": network.name(), "version": version(network)},
         "protocols": ["activitypub"],
         "services": {"outbound": [], "inbound": []},
         "usage": {

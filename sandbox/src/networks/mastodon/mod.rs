@@ -1,7 +1,10 @@
 //! A Mastodon 4.5 instance at `/mastodon`: apps and OAuth, media, statuses, reading back, limits and error texts as
 //! <https://docs.joinmastodon.org> and the server's source state them.
 //!
-//! Invariant: one `Idempotency-Key` of an account makes at most one status within an hour.
+//! The same server answers at `/pixelfed`, `/gotosocial` and `/pleroma` as that software does: another name in nodeinfo, no
+//! authorization metadata, keys that are not remembered, other limits; Pixelfed takes no post without media.
+//!
+//! Invariant: one `Idempotency-Key` of an account makes at most one status within an hour, at Mastodon.
 
 mod entity;
 mod instance;
@@ -10,13 +13,14 @@ mod oauth;
 mod page;
 mod past;
 mod read;
+mod stand_in;
 mod state;
 mod statuses;
 mod text;
 mod token;
 
 use axum::{
-    Router,
+    Extension, Router,
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
@@ -25,6 +29,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::{
     media::bytes_of,
+    stand_in::{GOTOSOCIAL, MASTODON, PIXELFED, PLEROMA},
     state::{Account, Event, Life, State},
 };
 use crate::{
@@ -37,7 +42,7 @@ use crate::{
     world::Ctx,
 };
 
-pub(crate) const PER_TOKEN: Bucket = Bucket::new("mastodon.token", 300, 300, 1, Per::Account);
+const PER_TOKEN: Bucket = Bucket::new("mastodon.token", 300, 300, 1, Per::Account);
 const PER_ACCOUNT: Bucket = Bucket::new("mastodon.account", 1500, 300, 1, Per::Account);
 const PER_ADDRESS: Bucket = Bucket::new("mastodon.address", 300, 300, 1, Per::AddressWithoutAccount);
 const CALLS: &[Bucket] = &[PER_TOKEN, PER_ACCOUNT, PER_ADDRESS];
@@ -50,8 +55,8 @@ const DELETES: &[Bucket] =
 const PAGING: &[Bucket] =
     &[Bucket::new("mastodon.paging", 300, 900, 1, Per::Account), PER_TOKEN, PER_ACCOUNT, PER_ADDRESS];
 
-pub(crate) fn routes(ctx: &Ctx) -> Router<Ctx> {
-    let on = |operation, buckets, methods| guard(ctx, Network::Mastodon, operation, buckets, methods);
+fn routes(ctx: &Ctx, network: Network) -> Router<Ctx> {
+    let on = |operation, buckets, methods| guard(ctx, network, operation, buckets, methods);
     Router::new()
         .route("/.well-known/oauth-authorization-server", on(Op::Read, CALLS, get(oauth::metadata)))
         .route("/.well-known/nodeinfo", on(Op::Read, CALLS, get(instance::nodeinfo_links)))
@@ -95,10 +100,11 @@ pub(crate) fn routes(ctx: &Ctx) -> Router<Ctx> {
         .route("/{name}/{id}", get(page::status))
         .route("/users/{name}/statuses/{id}", get(page::status))
         .fallback(not_found)
+        .layer(Extension(network))
 }
 
 /// The handle behind the bearer token, or behind the code of a token request.
-pub(crate) fn account_of(ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
+fn account_of(ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
     if let Some(token) = bearer(&parts.headers) {
         return ctx.world().mastodon.token_holder(token).map(str::to_owned);
     }
@@ -166,7 +172,7 @@ async fn not_found() -> Response {
     web::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"}))
 }
 
-pub(crate) fn server_error() -> Response {
+fn server_error() -> Response {
     web::html(
         StatusCode::INTERNAL_SERVER_ERROR,
         "<!DOCTYPE html><html lang=\"en\"><head><title>We're sorry, but something went wrong (500)</title></head>\
@@ -175,11 +181,11 @@ pub(crate) fn server_error() -> Response {
     )
 }
 
-pub(crate) fn too_many_requests() -> Response {
+fn too_many_requests() -> Response {
     web::json(StatusCode::TOO_MANY_REQUESTS, &json!({"error": "Too many requests"}))
 }
 
-pub(crate) fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
+fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
     limits::set(headers, "x-ratelimit-limit", verdict.limit);
     limits::set(headers, "x-ratelimit-remaining", verdict.remaining);
     limits::set(headers, "x-ratelimit-reset", clock::iso_micros(verdict.reset_ms));

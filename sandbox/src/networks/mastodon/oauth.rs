@@ -1,6 +1,7 @@
 //! Apps, and the page where a person agrees. Codes live ten minutes and work once.
 
 use axum::{
+    Extension,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -66,8 +67,12 @@ const SCOPES: &[&str] = &[
     "admin:write:ip_blocks",
 ];
 
-pub(crate) async fn metadata(State(ctx): State<Ctx>) -> Response {
-    let base = ctx.base(Network::Mastodon);
+/// Only Mastodon has it, since 4.3.
+pub(crate) async fn metadata(State(ctx): State<Ctx>, Extension(network): Extension<Network>) -> Response {
+    if network != Network::Mastodon {
+        return super::not_found().await;
+    }
+    let base = ctx.base(network);
     ok(&json!({
         "issuer": format!("{base}/"),
         "service_documentation": "https://docs.joinmastodon.org/",
@@ -208,7 +213,11 @@ impl Question {
 }
 
 /// The page where a person chooses an account and agrees or declines.
-pub(crate) async fn ask(State(ctx): State<Ctx>, params: Params) -> Response {
+pub(crate) async fn ask(
+    State(ctx): State<Ctx>,
+    Extension(network): Extension<Network>,
+    params: Params,
+) -> Response {
     let question = match Question::read(&ctx, &params) {
         Ok(question) => question,
         Err(response) => return *response,
@@ -226,7 +235,7 @@ pub(crate) async fn ask(State(ctx): State<Ctx>, params: Params) -> Response {
     .filter_map(|name| params.text(name).map(|value| (name, value)))
     .collect();
     let accounts: Vec<Account> = ctx.world().mastodon.accounts().cloned().collect();
-    let action = format!("{}/oauth/authorize", ctx.base(Network::Mastodon));
+    let action = format!("{}/oauth/authorize", ctx.base(network));
     web::html(
         StatusCode::OK,
         page::consent(&action, &question.app.name, &question.scopes, &accounts, &fields),

@@ -8,12 +8,12 @@ use axum::{
     extract::{Path, State},
 };
 use http::{HeaderMap, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
     Answer, Refusal,
-    instance::{MAX_ATTACHMENTS, MAX_CHARACTERS, MAX_OPTION, MAX_OPTIONS, POLL_EXPIRY},
+    instance::{MAX_ATTACHMENTS, MAX_OPTION, MAX_OPTIONS, POLL_EXPIRY, max_characters},
     media::view,
     ok,
     read::visible,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     clock,
     faults::Replayed,
-    ledger::{Attached, Entry},
+    ledger::{self, Attached, Entry},
     networks::Network,
     params::{Params, as_list, as_text, is_true},
     script::Quirks,
@@ -39,12 +39,13 @@ pub(crate) async fn publish(
     State(ctx): State<Ctx>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Extension(quirks): Extension<Quirks>,
+    Extension(network): Extension<Network>,
     headers: HeaderMap,
     params: Params,
 ) -> Answer {
     let key = headers
         .get("idempotency-key")
-        .filter(|_| !quirks.ignore_idempotency_key)
+        .filter(|_| !quirks.ignore_idempotency_key && network == Network::Mastodon)
         .and_then(|value| value.to_str().ok())
         .filter(|key| !key.is_empty() && key.len() <= MAX_KEY)
         .map(str::to_owned);
@@ -58,8 +59,8 @@ pub(crate) async fn publish(
         return Ok(response);
     }
     let app = super::read::app_of(&world, &headers);
-    let status = checked(&world, account, parent, app, &params, now_ms)?;
-    let seen = seen(&world, &status, request_id, now_ms);
+    let status = checked(&world, network, account, parent, app, &params, now_ms)?;
+    let seen = seen(&world, network, &status, request_id, now_ms);
     let id = status.id;
     world.commit(world::Event::Mastodon(Event::Posted { status: Box::new(status), key, seen }))?;
     let status = world.mastodon.status(id).ok_or_else(Refusal::not_found)?;
@@ -93,6 +94,7 @@ fn parent(world: &World, account: u64, params: &Params) -> Result<Option<u64>, R
 /// The status a request asks for, or the first reason against it.
 fn checked(
     world: &World,
+    network: Network,
     account: u64,
     in_reply_to: Option<u64>,
     app: Option<(String, Option<String>)>,
@@ -103,6 +105,11 @@ fn checked(
         return Err(Refusal::invalid("Validation failed: Scheduled at is not offered by this stand-in"));
     }
     let media = attachments(world, account, params, now_ms)?;
+    if network == Network::Pixelfed && media.is_empty() && in_reply_to.is_none() {
+        let fields = json!({"media_ids": ["The media ids field is required."]});
+        let body = json!({"message": "The media ids field is required.", "errors": fields});
+        return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, body));
+    }
     let mut spoiler = params.text("spoiler_text").unwrap_or_default();
     let mut text = params.text("status").unwrap_or_default();
     if text.trim().is_empty() && !spoiler.trim().is_empty() {
@@ -111,8 +118,9 @@ fn checked(
     if text.trim().is_empty() && media.is_empty() {
         return Err(Refusal::invalid("Validation failed: Text can't be blank"));
     }
-    if text::length(&spoiler, &text) > MAX_CHARACTERS {
-        let error = format!("Validation failed: Text character limit of {MAX_CHARACTERS} exceeded");
+    let most = max_characters(network);
+    if text::length(&spoiler, &text) > most {
+        let error = format!("Validation failed: Text character limit of {most} exceeded");
         return Err(Refusal::invalid(error));
     }
     let visibility = params.present("visibility").unwrap_or_else(|| "public".to_owned());
@@ -206,7 +214,7 @@ fn checked_poll(poll: &Value, id: u64, now_ms: i64) -> Result<Poll, Refusal> {
     })
 }
 
-fn seen(world: &World, status: &Status, request_id: String, now_ms: i64) -> Entry {
+fn seen(world: &World, network: Network, status: &Status, request_id: String, now_ms: i64) -> Entry {
     let account = world.mastodon.account(status.account).map(|account| account.handle.clone());
     let media = status
         .media
@@ -220,7 +228,7 @@ fn seen(world: &World, status: &Status, request_id: String, now_ms: i64) -> Entr
         })
         .collect();
     Entry {
-        network: Network::Mastodon,
+        network,
         account: account.unwrap_or_default(),
         native_id: status.id.to_string(),
         in_reply_to: status.in_reply_to.map(|id| id.to_string()),
@@ -228,5 +236,6 @@ fn seen(world: &World, status: &Status, request_id: String, now_ms: i64) -> Entr
         media,
         visible_at_ms: clock::true_now_ms(),
         request_id,
+        kind: ledger::plain(),
     }
 }
