@@ -96,7 +96,12 @@ impl Analytics {
 }
 
 fn counts(counts: Counts) -> CountsMessage {
-    CountsMessage { likes: counts.likes, reposts: counts.reposts, replies: counts.replies }
+    CountsMessage {
+        likes: counts.likes,
+        reposts: counts.reposts,
+        replies: counts.replies,
+        views: counts.views,
+    }
 }
 
 fn target(target: Target) -> TargetAnalytics {

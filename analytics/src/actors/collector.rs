@@ -262,8 +262,12 @@ impl Reader {
         metrics::counter!(READS, "outcome" => outcome).increment(1);
         let answer = answer?.into_inner();
         let reading = |m: postmesh_proto::publisher::v1::PostMetrics| {
-            let counts =
-                Counts { likes: m.likes.max(0), reposts: m.reposts.max(0), replies: m.replies.max(0) };
+            let counts = Counts {
+                likes: m.likes.max(0),
+                reposts: m.reposts.max(0),
+                replies: m.replies.max(0),
+                views: m.views.max(0),
+            };
             (m.native_id, m.found.then_some(counts))
         };
         Ok(answer.metrics.into_iter().map(reading).collect())

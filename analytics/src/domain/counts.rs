@@ -11,6 +11,8 @@ pub struct Counts {
     pub reposts: i64,
     /// Replies and comments.
     pub replies: i64,
+    /// How often it was seen; 0 where the network does not tell.
+    pub views: i64,
 }
 
 impl std::iter::Sum for Counts {
@@ -19,6 +21,7 @@ impl std::iter::Sum for Counts {
             likes: a.likes.saturating_add(b.likes),
             reposts: a.reposts.saturating_add(b.reposts),
             replies: a.replies.saturating_add(b.replies),
+            views: a.views.saturating_add(b.views),
         })
     }
 }
@@ -60,10 +63,10 @@ mod tests {
 
     #[test]
     fn sums_do_not_overflow() {
-        let many = Counts { likes: i64::MAX, reposts: 1, replies: 2 };
+        let many = Counts { likes: i64::MAX, reposts: 1, replies: 2, views: 3 };
         assert_eq!(
             [many, many].into_iter().sum::<Counts>(),
-            Counts { likes: i64::MAX, reposts: 2, replies: 4 }
+            Counts { likes: i64::MAX, reposts: 2, replies: 4, views: 6 }
         );
     }
 

@@ -58,14 +58,15 @@ struct TargetRow {
     likes: i64,
     reposts: i64,
     replies: i64,
+    views: i64,
     found: bool,
     read_at: Option<i64>,
 }
 
 impl From<TargetRow> for Target {
     fn from(row: TargetRow) -> Self {
-        let TargetRow { id, account_id, network, likes, reposts, replies, found, read_at } = row;
-        Self { id, account_id, network, counts: Counts { likes, reposts, replies }, found, read_at }
+        let TargetRow { id, account_id, network, likes, reposts, replies, views, found, read_at } = row;
+        Self { id, account_id, network, counts: Counts { likes, reposts, replies, views }, found, read_at }
     }
 }
 
@@ -120,7 +121,7 @@ impl Store {
     pub async fn targets_of_post(&self, workspace_id: Uuid, post_id: Uuid) -> Result<Vec<Target>, Error> {
         let rows: Result<Vec<TargetRow>, Error> = postmesh_kit::read!(self.db, c => Ok(
             sqlx::query_as(
-                "select id, account_id, network, likes, reposts, replies, found, read_at
+                "select id, account_id, network, likes, reposts, replies, views, found, read_at
                  from targets
                  where workspace_id = $1 and post_id = $2
                  order by id",

@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub reposts: i64,
     /// Replies and comments.
     pub replies: i64,
+    /// How often it was seen.
+    pub views: i64,
 }
 
 const CLAIM_SQLITE: &str = "
@@ -140,8 +142,8 @@ impl Store {
                 let found = outcome.reading.is_some();
                 let counts = outcome.reading.unwrap_or_default();
                 sqlx::query(
-                    "insert into snapshots (target_id, read_at, found, likes, reposts, replies)
-                     values ($1, $2, $3, $4, $5, $6)
+                    "insert into snapshots (target_id, read_at, found, likes, reposts, replies, views)
+                     values ($1, $2, $3, $4, $5, $6, $7)
                      on conflict (target_id, read_at) do nothing",
                 )
                 .bind(outcome.target_id)
@@ -150,6 +152,7 @@ impl Store {
                 .bind(counts.likes)
                 .bind(counts.reposts)
                 .bind(counts.replies)
+                .bind(counts.views)
                 .execute(&mut *tx)
                 .await?;
                 sqlx::query(
@@ -157,6 +160,7 @@ impl Store {
                      set likes = case when $2 then $3 else likes end,
                        reposts = case when $2 then $4 else reposts end,
                        replies = case when $2 then $5 else replies end,
+                       views = case when $2 then $8 else views end,
                        found = $2, read_at = $6, next_read_at = $7, failures = 0
                      where id = $1 and (read_at is null or read_at <= $6)",
                 )
@@ -167,6 +171,7 @@ impl Store {
                 .bind(counts.replies)
                 .bind(now)
                 .bind(outcome.next_read_at)
+                .bind(counts.views)
                 .execute(&mut *tx)
                 .await?;
             }
@@ -191,7 +196,7 @@ impl Store {
     /// The snapshots of a target, in the order of time.
     pub async fn snapshots(&self, target_id: Uuid) -> Result<Vec<Snapshot>, Error> {
         postmesh_kit::read!(self.db, c => Ok(sqlx::query_as::<_, Snapshot>(
-            "select read_at, found, likes, reposts, replies
+            "select read_at, found, likes, reposts, replies, views
              from snapshots
              where target_id = $1
              order by read_at",

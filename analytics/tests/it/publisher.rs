@@ -192,7 +192,7 @@ impl DeliveryService for Publisher {
         let metrics = request.native_ids.into_iter().map(|native_id| {
             let counts = inner.counts.get(&native_id).copied();
             let (likes, reposts, replies) = counts.unwrap_or_default();
-            PostMetrics { native_id, found: counts.is_some(), likes, reposts, replies }
+            PostMetrics { native_id, found: counts.is_some(), likes, reposts, replies, views: 0 }
         });
         Ok(Response::new(ReadMetricsResponse { metrics: metrics.collect() }))
     }

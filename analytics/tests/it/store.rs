@@ -128,7 +128,7 @@ async fn records_snapshots_and_the_newest_counts() {
         let one = a_published(account, 100);
         store.remember(vec![one.clone()], 1).await.unwrap();
         let outcome = |reading, next_read_at| Outcome { target_id: one.target_id, reading, next_read_at };
-        let counts = Counts { likes: 3, reposts: 2, replies: 1 };
+        let counts = Counts { likes: 3, reposts: 2, replies: 1, views: 40 };
         store.postpone(vec![(one.target_id, Some(150))]).await.unwrap();
         assert_eq!(store.claim(account, 200, 300).await.unwrap()[0].failures, 1);
         store.record(vec![outcome(Some(counts), Some(900))], 200).await.unwrap();
@@ -141,8 +141,8 @@ async fn records_snapshots_and_the_newest_counts() {
         assert_eq!((lost.counts, lost.read_at, lost.found), (counts, Some(300), false));
         assert!(store.accounts_in_turn(i64::MAX, 10).await.unwrap().is_empty());
         let snapshot = |read_at, found, likes| {
-            let (reposts, replies) = if found { (2, 1) } else { (0, 0) };
-            Snapshot { read_at, found, likes, reposts, replies }
+            let (reposts, replies, views) = if found { (2, 1, 40) } else { (0, 0, 0) };
+            Snapshot { read_at, found, likes, reposts, replies, views }
         };
         let all = store.snapshots(one.target_id).await.unwrap();
         assert_eq!(all, [snapshot(199, true, 2), snapshot(200, true, 3), snapshot(300, false, 0)]);

@@ -1,0 +1,3 @@
+-- How often a post was seen, where its network tells.
+alter table targets add column views integer not null default 0;
+alter table snapshots add column views integer not null default 0;
