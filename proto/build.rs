@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     "postmesh/publisher/v1/network.proto",
     "postmesh/publisher/v1/settings.proto",
     "postmesh/publisher/v1/account.proto",
+    "postmesh/publisher/v1/app.proto",
     "postmesh/publisher/v1/delivery.proto",
     "postmesh/scheduler/v1/post.proto",
     "postmesh/analytics/v1/analytics.proto",

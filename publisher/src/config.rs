@@ -6,6 +6,7 @@ use postmesh_kit::http::OutboundConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    apps::AppConfig,
     domain::policy::Policy,
     networks::{Facts, limits::Permits},
 };
@@ -20,6 +21,8 @@ pub struct Config {
     pub public_url: String,
     /// Server used when the user names none, by network: `bluesky = "https://bsky.social"`. Overrides the adapter's own.
     pub servers: BTreeMap<String, String>,
+    /// Our applications at the networks that ask for one, by network; workspaces may set their own.
+    pub apps: BTreeMap<String, AppConfig>,
     /// What outbound calls may reach besides the public internet. From the section `outbound`.
     #[serde(skip)]
     pub outbound: OutboundConfig,
@@ -41,6 +44,11 @@ pub struct Config {
     pub reconcile_budget_ms: i64,
     /// Milliseconds between two looks for a post that the user was asked about; a late find wins.
     pub late_look_ms: i64,
+    /// Milliseconds that reads which miss a post have to span before they prove that it is not there, for networks where
+    /// only reading back can tell.
+    pub absent_span_ms: i64,
+    /// Milliseconds between two questions to a network that is still working on a post.
+    pub poll_ms: i64,
     /// Milliseconds before the first retry; doubles from there.
     pub backoff_first_ms: i64,
     /// Longest milliseconds between retries, unless the network asks for more.
@@ -74,6 +82,7 @@ impl Default for Config {
         Self {
             public_url: "http://127.0.0.1:8080".into(),
             servers: BTreeMap::new(),
+            apps: BTreeMap::new(),
             outbound: OutboundConfig::default(),
             permits: BTreeMap::new(),
             app_permits: BTreeMap::new(),
@@ -83,6 +92,8 @@ impl Default for Config {
             key_window_ms: policy.key_window,
             reconcile_budget_ms: policy.reconcile_budget,
             late_look_ms: policy.late_look_every,
+            absent_span_ms: policy.absent_span,
+            poll_ms: policy.poll_every,
             backoff_first_ms: policy.backoff_first,
             backoff_most_ms: policy.backoff_most,
             lease_ms: 30_000,
@@ -110,6 +121,8 @@ impl Config {
             key_window: self.key_window_ms,
             reconcile_budget: self.reconcile_budget_ms,
             late_look_every: self.late_look_ms,
+            absent_span: self.absent_span_ms,
+            poll_every: self.poll_ms,
             backoff_first: self.backoff_first_ms,
             backoff_most: self.backoff_most_ms,
             ..Policy::default()
@@ -144,6 +157,8 @@ impl Config {
         require(self.key_window_ms <= 55 * 60_000, "publisher.key_window_ms must be at most 55 minutes");
         require(self.reconcile_budget_ms > 0, "publisher.reconcile_budget_ms must be positive");
         require(self.late_look_ms > 0, "publisher.late_look_ms must be positive");
+        require(self.absent_span_ms > 0, "publisher.absent_span_ms must be positive");
+        require(self.poll_ms > 0, "publisher.poll_ms must be positive");
         require(
             self.backoff_first_ms > 0 && self.backoff_most_ms >= self.backoff_first_ms,
             "publisher.backoff_first_ms must be positive and at most backoff_most_ms",

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     actors::epoch::LogPosition,
+    apps::Apps,
     budgets::Budgets,
     config::Config,
     domain::{
@@ -53,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) store: Store,
     pub(crate) vault: Vault,
+    /// Our applications at the networks.
+    pub(crate) apps: Apps,
     pub(crate) media: MediaSource,
     pub(crate) networks: Networks,
     /// How accounts are connected, by network.
@@ -97,9 +100,11 @@ impl Parts {
         let database_clock = Arc::new(DatabaseClock::new(deps.clock));
         let clock: Arc<dyn Clock> = database_clock.clone();
         let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &clock);
+        let apps = Apps::new(config.apps.clone(), store.clone(), deps.keys.clone(), clock.clone());
         Self {
             policy: config.policy(),
-            vault: Vault::new(store.clone(), deps.keys.clone(), clock.clone()),
+            vault: Vault::new(store.clone(), deps.keys.clone(), clock.clone(), apps.clone()),
+            apps,
             store,
             media: MediaSource::new(deps.media),
             networks,

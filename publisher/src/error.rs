@@ -36,6 +36,12 @@ pub enum Error {
     /// No adapter has this id.
     #[error("network {0} is not known")]
     UnknownNetwork(String),
+    /// No application is set for the network.
+    #[error(
+        "no application is set for {0}: an admin sets one with `postmesh networks set-app {0}` (SetApp), or the operator with \
+         publisher.apps.{0} in the settings; docs/networks.md says where the network hands them out"
+    )]
+    AppMissing(String),
     /// The network took the authorization back, or the user disconnected the account.
     #[error("the account must be connected again")]
     NeedsReconnect(Uuid),
@@ -99,6 +105,7 @@ impl Classify for Error {
             Self::Invalid(_) | Self::UnknownNetwork(_) => ErrorKind::Invalid,
             Self::AccountNotFound(_) | Self::DeliveryNotFound(_) => ErrorKind::NotFound,
             Self::NeedsReconnect(_)
+            | Self::AppMissing(_)
             | Self::AuthorizationPending
             | Self::ConnectionVoid(_)
             | Self::NetworkRefused { .. }
@@ -122,6 +129,7 @@ impl Classify for Error {
             Self::NotInQuestion { .. } => "NOT_IN_QUESTION",
             Self::UnknownNetwork(_) => "UNKNOWN_NETWORK",
             Self::NeedsReconnect(_) => "NEEDS_RECONNECT",
+            Self::AppMissing(_) => "APP_MISSING",
             Self::AuthorizationPending => "AUTHORIZATION_PENDING",
             Self::ConnectionVoid(_) => "CONNECTION_VOID",
             Self::NetworkRefused { .. } => "NETWORK_REFUSED",
@@ -183,6 +191,7 @@ impl From<ConnectFault> for Error {
             ConnectFault::BadServer(_) => field("server", "NOT_AN_ADDRESS"),
             ConnectFault::NotAllowed { .. } => field("server", "SERVER_NOT_ALLOWED"),
             ConnectFault::WrongKind { .. } => field("server", "NOT_A_SERVER_OF_THIS_NETWORK"),
+            ConnectFault::OtherNetwork { .. } => field("network", "OTHER_NETWORK"),
             ConnectFault::Unsupported { .. } => field("server", "SERVER_NOT_SUPPORTED"),
             ConnectFault::ForeignEndpoints { .. } => field("server", "SERVER_NOT_TRUSTED"),
             ConnectFault::Moved { .. } => field("server", "SERVER_MOVED"),
@@ -194,6 +203,7 @@ impl From<ConnectFault> for Error {
             }
             ConnectFault::Refused { .. } => Self::NetworkRefused { code: "REFUSED".into(), message },
             ConnectFault::CodeRefused { .. }
+            | ConnectFault::NothingToConnect { .. }
             | ConnectFault::RegistrationVoid { .. }
             | ConnectFault::ScopesMissing { .. } => Self::ConnectionVoid(message),
             ConnectFault::Unreachable { .. } => Self::NetworkUnavailable { message, retry_after: None },

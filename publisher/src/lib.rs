@@ -11,6 +11,7 @@
 //! (who does what and when), `rpc`.
 
 mod actors;
+pub mod apps;
 mod budgets;
 pub mod config;
 pub mod connecting;
@@ -39,7 +40,7 @@ use postmesh_kit::{
     service::Running,
 };
 use postmesh_proto::publisher::v1::{
-    account_service_server::AccountServiceServer, delivery_service_server::DeliveryServiceServer,
+    account_service_server::AccountServiceServer, app_service_server::AppServiceServer, delivery_service_server::DeliveryServiceServer,
     network_service_server::NetworkServiceServer,
 };
 use sqlx::migrate::Migrator;
@@ -79,6 +80,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let connecting = Connecting {
         store: parts.store.clone(),
         vault: parts.vault.clone(),
+        apps: parts.apps.clone(),
         networks: parts.networks.clone(),
         connectors: parts.connectors.clone(),
         keys,
@@ -97,9 +99,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         parts.networks.clone(),
         parts.connectors.clone(),
         parts.config.servers.clone(),
+        parts.apps.clone(),
     );
+    let apps = rpc::app::Apps::new(parts.apps.clone(), parts.networks.clone());
     let routes = Routes::new(DeliveryServiceServer::new(rpc::delivery::Deliveries::new(parts, accounts)))
         .add_service(AccountServiceServer::new(rpc::account::Accounts::new(connecting)))
+        .add_service(AppServiceServer::new(apps))
         .add_service(NetworkServiceServer::new(networks));
     Ok(Running::new(routes))
 }

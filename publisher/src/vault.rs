@@ -9,8 +9,9 @@ use postmesh_kit::{clock::Clock, keys::KeyRing};
 use uuid::Uuid;
 
 use crate::{
+    apps::Apps,
     error::Error,
-    networks::{Secret, Session, Tokens, connect::Connected},
+    networks::{App, Secret, Session, Tokens, connect::Connected},
     store::{
         Store,
         accounts::{Account, AccountState, Connecting, RefreshIntent, Sealed},
@@ -24,12 +25,13 @@ pub struct Vault {
     store: Store,
     keys: KeyRing,
     clock: Arc<dyn Clock>,
+    apps: Apps,
 }
 
 impl Vault {
     /// A vault over the store's rows.
-    pub fn new(store: Store, keys: KeyRing, clock: Arc<dyn Clock>) -> Self {
-        Self { store, keys, clock }
+    pub fn new(store: Store, keys: KeyRing, clock: Arc<dyn Clock>, apps: Apps) -> Self {
+        Self { store, keys, clock, apps }
     }
 
     /// An account with its opened tokens. [`Error::NeedsReconnect`] unless it is connected.
@@ -37,7 +39,10 @@ impl Vault {
         let found = self.store.sealed_account(account_id).await?;
         let (account, sealed) = found.ok_or(Error::AccountNotFound(account_id))?;
         match sealed {
-            Some(sealed) if account.state == AccountState::Connected => self.open(&account, &sealed),
+            Some(sealed) if account.state == AccountState::Connected => {
+                let app = self.apps.of(account.workspace_id, &account.network).await?;
+                self.open(&account, &sealed, app)
+            }
             _ => Err(Error::NeedsReconnect(account_id)),
         }
     }
@@ -135,7 +140,7 @@ impl Vault {
     }
 
     /// The session behind a revocation, or why it no longer opens.
-    pub(crate) fn revoked_session(
+    pub(crate) async fn revoked_session(
         &self,
         row: &Revocation,
         limits: crate::networks::limits::Limits,
@@ -157,10 +162,11 @@ impl Vault {
             access_expires_at: None,
             token_version: row.token_version,
         };
-        self.open(&account, &row.sealed())
+        let app = self.apps.of(row.workspace_id, &row.network).await?;
+        self.open(&account, &row.sealed(), app)
     }
 
-    fn open(&self, account: &Account, sealed: &Sealed) -> Result<Session, Error> {
+    fn open(&self, account: &Account, sealed: &Sealed, app: Option<App>) -> Result<Session, Error> {
         let open = |column, sealed: &[u8]| {
             let aad = aad(account.workspace_id, account.id, column, account.token_version);
             let opened = self.keys.open(&aad, sealed).map_err(|why| Error::Vault(why.to_string()))?;
@@ -184,6 +190,7 @@ impl Vault {
             access_expires_at: account.access_expires_at,
             token_version: account.token_version,
             extra: open(Column::Extra, &sealed.extra)?,
+            app,
         })
     }
 

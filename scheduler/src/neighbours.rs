@@ -56,6 +56,7 @@ pub fn content(text: &str, media: &[Media], settings: &[u8]) -> Result<publisher
             width: item.width,
             height: item.height,
             alt_text: item.alt_text.clone(),
+            duration_ms: item.duration_ms,
         })
         .collect();
     Ok(publisher::Content { text: text.to_owned(), media, settings })

@@ -264,6 +264,7 @@ fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Accepted { .. } => "accepted",
         Outcome::Processing { .. } => "processing",
+        Outcome::InInbox { .. } => "in_inbox",
         Outcome::NotSent { .. } => "not_sent",
         Outcome::Transient { .. } => "transient",
         Outcome::Stale { .. } => "stale",

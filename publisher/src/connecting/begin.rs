@@ -42,7 +42,7 @@ impl Connecting {
         }
         let mut violations = Violations::default();
         let network = violations.take(self.network(network));
-        let server = network.and_then(|network| violations.take(self.server_of(network.as_ref(), server)));
+        let server = network.and_then(|network| violations.take(self.begins_at(network.as_ref(), server)));
         violations.require(
             is_local_path(return_path),
             "return_path",
@@ -52,6 +52,7 @@ impl Connecting {
         violations.into_result().map_err(Error::Invalid)?;
         let (network, server) = network.zip(server).expect("both were taken without a violation");
 
+        let app = self.app_of(me, network.as_ref()).await?;
         let id = ids::new();
         let (state, verifier) = (random(), random());
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()));
@@ -62,10 +63,12 @@ impl Connecting {
             state: state.expose(),
             challenge: &challenge,
             registration: known.as_ref().map(Secret::expose),
+            app: app.as_ref(),
         };
         let began = network.begin(ask).await?;
         let now = self.clock.now_ms();
-        if known.as_ref() != Some(&began.registration) {
+        let is_kept = network.keeps_registrations() && !began.registration.is_empty();
+        if is_kept && known.as_ref() != Some(&began.registration) {
             self.keep_registration(network.id(), &server, &began.registration, now).await?;
         }
         let connection = Connection {

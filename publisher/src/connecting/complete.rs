@@ -3,13 +3,18 @@
 //! **Invariant:** a callback is taken by its state alone and needs no user; the code is traded only for the user who
 //! began, at the server stored then.
 
-use postmesh_kit::identity::Identity;
+use std::sync::Arc;
+
+use postmesh_kit::{identity::Identity, status::FieldViolation};
 use uuid::Uuid;
 
 use super::{Connecting, sealing::hash, void};
 use crate::{
     error::Error,
-    networks::connect::{ConnectFault, Finish},
+    networks::{
+        Secret,
+        connect::{Connect, ConnectFault, Connected, Finish},
+    },
     store::{
         accounts::Account,
         connections::{Connection, ConnectionStatus},
@@ -33,6 +38,43 @@ pub(crate) struct Callback {
     pub(crate) issuer: String,
     pub(crate) error: String,
     pub(crate) error_description: String,
+}
+
+/// What completing came to.
+pub(crate) enum Completed {
+    /// Connected.
+    Connected(Vec<Account>),
+    /// The login yields several accounts: the user chooses.
+    Choose(Vec<Connected>),
+}
+
+enum Traded {
+    /// The accounts of the login.
+    Yields(Vec<Connected>),
+    /// Somebody completed the same attempt before.
+    Before(Account),
+}
+
+enum Picked {
+    These(Vec<Connected>),
+    Several(Vec<Connected>),
+}
+
+/// The accounts of the given native ids; without ids the only one, or all to choose from. Beside them what was asked for
+/// and is not there.
+fn pick(yields: Vec<Connected>, chosen: &[String]) -> (Picked, Vec<FieldViolation>) {
+    if chosen.is_empty() {
+        let picked = if yields.len() == 1 { Picked::These(yields) } else { Picked::Several(yields) };
+        return (picked, Vec::new());
+    }
+    let known = |id: &String| yields.iter().any(|account| account.native_id == *id);
+    let unknown = chosen.iter().enumerate().filter(|(_, id)| !known(id)).map(|(i, id)| {
+        let text = format!("`{id}` is not among the accounts of this login");
+        FieldViolation::new(format!("native_ids[{i}]"), "UNKNOWN_CHOICE", text)
+    });
+    let unknown = unknown.collect();
+    let these = yields.into_iter().filter(|account| chosen.contains(&account.native_id)).collect();
+    (Picked::These(these), unknown)
 }
 
 impl Connecting {
@@ -64,13 +106,72 @@ impl Connecting {
         })
     }
 
-    /// Trades the code and stores the account.
-    pub(crate) async fn complete(&self, me: &Identity, connection_id: Uuid) -> Result<Account, Error> {
+    /// Trades the code and stores the account: the only one that the login yields, or those of the given native ids.
+    pub(crate) async fn complete(
+        &self,
+        me: &Identity,
+        connection_id: Uuid,
+        chosen: &[String],
+    ) -> Result<Completed, Error> {
         let connection = self.of_user(me, connection_id).await?;
         if let Some(account) = self.finished(&connection).await? {
-            return Ok(account);
+            return Ok(Completed::Connected(vec![account]));
         }
         let network = self.network(&connection.network).map_err(|wrong| Error::Invalid(vec![wrong]))?;
+        let yields = match connection.status {
+            ConnectionStatus::Choosing => {
+                let sealed = self.open(connection_id, "choices", connection.code.as_deref())?;
+                let read = serde_json::from_str(sealed.expose());
+                read.map_err(|why| Error::corrupt("choices of a connection", why))?
+            }
+            _ => match self.trade(me, &connection, network).await? {
+                Traded::Yields(yields) => yields,
+                Traded::Before(account) => return Ok(Completed::Connected(vec![account])),
+            },
+        };
+        let (picked, unknown) = pick(yields, chosen);
+        if !unknown.is_empty() {
+            return Err(Error::Invalid(unknown));
+        }
+        match picked {
+            Picked::Several(choices) => {
+                let text = serde_json::to_string(&choices);
+                let text = Secret::new(text.map_err(|why| Error::corrupt("choices of a connection", why))?);
+                let sealed = self.seal(connection_id, "choices", text.expose());
+                if connection.status != ConnectionStatus::Choosing
+                    && !self.store.offer_choices(connection_id, sealed).await?
+                {
+                    return Err(void("This attempt was ended in the meantime; connect again."));
+                }
+                Ok(Completed::Choose(choices))
+            }
+            Picked::These(picked) => {
+                let mut accounts = Vec::with_capacity(picked.len());
+                for connected in picked {
+                    let per_server = self.is_per_server(network.id());
+                    accounts.push(
+                        self.vault.connect(me.workspace_id, network.id(), per_server, connected).await?,
+                    );
+                }
+                let first = accounts.first().map(|account| account.id);
+                let first = first.ok_or_else(|| Error::corrupt("connection", "it yields no account"))?;
+                self.store.end_connection(connection_id, Ok(first)).await?;
+                for account in &accounts {
+                    (self.listener)(account.id);
+                }
+                Ok(Completed::Connected(accounts))
+            }
+        }
+    }
+
+    async fn trade(
+        &self,
+        me: &Identity,
+        connection: &Connection,
+        network: &Arc<dyn Connect>,
+    ) -> Result<Traded, Error> {
+        let connection_id = connection.id;
+        let app = self.app_of(me, network.as_ref()).await?;
         let open = |column, sealed: &Option<Vec<u8>>| self.open(connection_id, column, sealed.as_deref());
         let code = open("code", &connection.code)?;
         let verifier = open("verifier", &connection.verifier)?;
@@ -81,18 +182,12 @@ impl Connecting {
             registration: registration.expose(),
             code: code.expose(),
             verifier: verifier.expose(),
+            app: app.as_ref(),
         };
-        let connected = match network.finish(ask).await {
-            Ok(connected) => connected,
-            Err(fault) => return self.not_completed(me, &connection, fault).await,
-        };
-        let account = self
-            .vault
-            .connect(me.workspace_id, network.id(), self.is_per_server(network.id()), connected)
-            .await?;
-        self.store.end_connection(connection_id, Ok(account.id)).await?;
-        (self.listener)(account.id);
-        Ok(account)
+        match network.finish(ask).await {
+            Ok(yields) => Ok(Traded::Yields(yields)),
+            Err(fault) => self.not_completed(me, connection, fault).await.map(Traded::Before),
+        }
     }
 
     /// The code was not traded. Final refusals end the attempt, unless the same attempt was completed in parallel.

@@ -89,7 +89,7 @@ impl Connecting {
     /// Asks the network once. What can never work counts as done: its tokens are destroyed.
     async fn revoke(&self, row: &Revocation) -> Result<(), Fault> {
         let Some(network) = self.networks.get(&row.network) else { return Ok(()) };
-        let session = match self.vault.revoked_session(row, network.limits()) {
+        let session = match self.vault.revoked_session(row, network.limits()).await {
             Ok(session) => session,
             Err(why) => {
                 tracing::error!(account.id = %row.account_id, error = %why, "tokens to revoke do not open");

@@ -25,11 +25,12 @@ use postmesh_kit::{clock::Clock, identity::Identity, keys::KeyRing, status::Fiel
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-pub(crate) use self::{complete::Callback, password::Login};
+pub(crate) use self::{complete::{Callback, Completed}, password::Login};
 use crate::{
+    apps::Apps,
     error::Error,
     networks::{
-        Networks,
+        App, Networks,
         connect::{Connect, Connectors},
         server,
     },
@@ -52,6 +53,7 @@ pub type Listener = Arc<dyn Fn(Uuid) + Send + Sync>;
 pub struct Connecting {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
+    pub(crate) apps: Apps,
     pub(crate) networks: Networks,
     pub(crate) connectors: Connectors,
     pub(crate) keys: KeyRing,
@@ -85,6 +87,23 @@ impl Connecting {
         let input = if input.trim().is_empty() { default() } else { input };
         server::normalise(input)
             .map_err(|wrong| FieldViolation::new("server", "NOT_AN_ADDRESS", wrong.to_string()))
+    }
+
+    /// Where an attempt in the browser begins.
+    fn begins_at(&self, network: &dyn Connect, input: &str) -> Result<String, FieldViolation> {
+        let default = self.servers.get(network.id()).map_or(network.default_server(), String::as_str);
+        network
+            .begins_at(input, default)
+            .map_err(|wrong| FieldViolation::new("server", "NOT_AN_ADDRESS", wrong.to_string()))
+    }
+
+    /// Our application at a network that needs one.
+    async fn app_of(&self, me: &Identity, network: &dyn Connect) -> Result<Option<App>, Error> {
+        if !network.facts().needs_app {
+            return Ok(None);
+        }
+        let app = self.apps.of(me.workspace_id, network.id()).await?;
+        app.map(Some).ok_or_else(|| Error::AppMissing(network.id().to_owned()))
     }
 
     fn is_per_server(&self, network: &str) -> bool {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{ATTEMPT, Connecting, void};
 use crate::{
     error::Error,
-    networks::Secret,
+    networks::{ConnectMethod, Secret},
     store::{
         accounts::Account,
         connections::{Connection, ConnectionStatus},
@@ -36,7 +36,10 @@ impl Connecting {
         let network = violations.take(self.network(&login.network));
         let server =
             network.and_then(|network| violations.take(self.server_of(network.as_ref(), &login.server)));
-        violations.require(!login.identifier.trim().is_empty(), "identifier", "REQUIRED", "is required");
+        // A token or an address made at the network names its account itself.
+        let by_token = network.is_some_and(|network| network.facts().connect.contains(&ConnectMethod::Token));
+        let named = by_token || !login.identifier.trim().is_empty();
+        violations.require(named, "identifier", "REQUIRED", "is required");
         violations.require(!login.password.expose().trim().is_empty(), "password", "REQUIRED", "is required");
         violations.into_result().map_err(Error::Invalid)?;
         let (network, server) = network.zip(server).expect("both were taken without a violation");

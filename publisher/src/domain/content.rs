@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::settings::Settings;
+
 /// Text, media and settings of one target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
@@ -32,62 +34,19 @@ pub struct Media {
     /// Description for people who cannot see it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub alt_text: String,
+    /// Milliseconds, of a video; 0 for pictures.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duration_ms: i64,
 }
 
-/// Settings of one target, for its network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "network", rename_all = "snake_case")]
-pub enum Settings {
-    /// The network's own defaults.
-    #[default]
-    None,
-    /// Mastodon and its relatives.
-    Mastodon(MastodonSettings),
-    /// Bluesky.
-    Bluesky(BlueskySettings),
-}
-
-impl Settings {
-    /// Whether nothing was set.
-    pub fn is_none(&self) -> bool {
-        matches!(self, Self::None)
+impl Media {
+    /// Whether it is a video.
+    pub fn is_video(&self) -> bool {
+        self.content_type.starts_with("video/")
     }
 }
 
-/// Settings on Mastodon.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MastodonSettings {
-    /// Who sees the post; the account's own default when `None`.
-    pub visibility: Option<Visibility>,
-    /// Shown in place of the post until it is opened; empty for none.
-    pub spoiler_text: String,
-    /// Hides the media until they are opened.
-    pub sensitive: bool,
-    /// ISO 639-1 language of the text; guessed by the server when empty.
-    pub language: String,
-}
-
-/// Who sees a post on Mastodon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Visibility {
-    /// Everyone, in public timelines.
-    Public,
-    /// Everyone, not in public timelines.
-    Unlisted,
-    /// Followers.
-    Private,
-    /// The people mentioned.
-    Direct,
-}
-
-/// Settings on Bluesky.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BlueskySettings {
-    /// Languages of the text (BCP 47), at most 3.
-    pub languages: Vec<String>,
-    /// Content warnings the author puts on the post.
-    pub self_labels: Vec<String>,
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

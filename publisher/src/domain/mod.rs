@@ -6,5 +6,6 @@ pub mod delivery;
 pub mod key;
 pub mod outcome;
 pub mod policy;
+pub mod settings;
 pub mod state;
 pub mod step;

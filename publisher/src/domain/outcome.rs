@@ -37,6 +37,11 @@ pub enum Outcome {
         /// What to ask with.
         handle: String,
     },
+    /// Delivered to the person's inbox at the network, who publishes it there. Final.
+    InInbox {
+        /// What the network calls it.
+        native_id: String,
+    },
     /// No byte left: DNS, connect or TLS failed, or the local deadline passed before the first byte.
     NotSent {
         /// For the log and the evidence; no secrets, no post text.

@@ -245,6 +245,9 @@ pub fn step(
     Ok((run.after, run.effects))
 }
 
+/// Why a post is tried again with fresh tokens.
+const TOKEN_EXPIRED: &str = "The access token had ended; it is renewed and the post is tried again.";
+
 struct Run<'a> {
     after: Delivery,
     effects: Vec<Effect>,
@@ -390,6 +393,12 @@ impl Run<'_> {
         self.end(State::Published, None);
     }
 
+    fn leave_in_inbox(&mut self, native_id: String) {
+        self.close_open(Closing::Accepted);
+        self.effects.push(Effect::Record { native_id, url: String::new(), evidence: None });
+        self.end(State::InInbox, None);
+    }
+
     fn retry(&mut self, problem: Problem, hint: Option<std::time::Duration>) {
         let at = self.wait(hint);
         self.after.state = State::RetryWait;
@@ -407,6 +416,7 @@ impl Run<'_> {
         };
         self.after.state = State::RetryWait;
         self.after.next_at = Some(at.min(self.after.late_at));
+        self.effects.push(Effect::Report(Some(Problem::new("TOKEN_EXPIRED", TOKEN_EXPIRED))));
         self.effects.push(Effect::Refresh);
     }
 
@@ -446,6 +456,7 @@ impl Run<'_> {
                 self.effects.push(Effect::Track { handle });
                 self.effects.push(Effect::Report(None));
             }
+            Outcome::InInbox { native_id } => self.leave_in_inbox(native_id),
             Outcome::NotSent { why } => {
                 self.close_open(Closing::NotSent);
                 self.again(in_doubt, Problem::new("NOT_SENT", why), None);

@@ -7,15 +7,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
 use postmesh_kit::http::Error as HttpError;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Network, Secret,
+    App, Network, Secret,
     limits::Limits,
     server::{self, BadServer},
     wire,
 };
 
 /// An account as the network describes it, with its first tokens.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Connected {
     /// Base address of the server it lives on.
     pub server: String,
@@ -32,13 +34,45 @@ pub struct Connected {
     /// What its server accepts.
     pub limits: Limits,
     /// The access token.
+    #[serde(with = "sealed")]
     pub access_token: Secret,
     /// The refresh token, where the network has them.
+    #[serde(with = "sealed_option")]
     pub refresh_token: Option<Secret>,
     /// When the access token expires, Unix milliseconds.
     pub access_expires_at: Option<i64>,
     /// What else the adapter needs sealed with the tokens.
+    #[serde(with = "sealed")]
     pub extra: Secret,
+}
+
+/// A connected account is written down only to be sealed as a whole, while the user chooses among several.
+mod sealed {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
+    }
+}
+
+mod sealed_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
 }
 
 impl fmt::Debug for Connected {
@@ -79,6 +113,8 @@ pub struct Begin<'a> {
     pub challenge: &'a str,
     /// A registration made before for the same server and redirect address.
     pub registration: Option<&'a str>,
+    /// Our application there, where the network needs one ([`super::Facts::needs_app`]): then it is never `None`.
+    pub app: Option<&'a App>,
 }
 
 /// What finishing needs; all of it stored when the attempt began, but the code.
@@ -94,6 +130,8 @@ pub struct Finish<'a> {
     pub code: &'a str,
     /// PKCE verifier.
     pub verifier: &'a str,
+    /// As in [`Begin`].
+    pub app: Option<&'a App>,
 }
 
 /// Why an account could not be connected. Each message names the next step.
@@ -138,6 +176,16 @@ pub enum ConnectFault {
         server: String,
         /// Its software.
         software: String,
+    },
+    /// The server's software has a network id of its own.
+    #[error("{server} runs {software}; connect it as a server of `{network}`")]
+    OtherNetwork {
+        /// The server.
+        server: String,
+        /// Its software.
+        software: String,
+        /// The id of the network to use.
+        network: &'static str,
     },
     /// The server names addresses of others as its own.
     #[error("{server} points to addresses outside of itself for signing in; do not connect accounts there")]
@@ -213,6 +261,14 @@ pub enum ConnectFault {
         /// How long, when known.
         retry_after: Option<Duration>,
     },
+    /// The login yields no account that posts could go to.
+    #[error("{server} shows nothing to post to: {missing}; make one there, then connect again")]
+    NothingToConnect {
+        /// The server.
+        server: String,
+        /// What is missing, such as `no page that you may post to`.
+        missing: &'static str,
+    },
     /// The network does not connect accounts this way.
     #[error("{network} accounts are not connected this way; {instead}")]
     OtherWay {
@@ -272,13 +328,24 @@ pub trait Connect: Network {
         ""
     }
 
+    /// Where an attempt in the browser begins, as a base address; `default` when nothing is named.
+    fn begins_at(&self, input: &str, default: &str) -> Result<String, BadServer> {
+        server::normalise(if input.trim().is_empty() { default } else { input })
+    }
+
+    /// Whether what `begin` registers is kept for further attempts.
+    fn keeps_registrations(&self) -> bool {
+        true
+    }
+
     /// Proves that the server is one, registers there where needed, and says where the browser goes.
     async fn begin(&self, _ask: Begin<'_>) -> Result<Began, ConnectFault> {
         Err(ConnectFault::OtherWay { network: self.display_name(), instead: PASSWORD_INSTEAD })
     }
 
-    /// Trades the code for tokens and reads who they belong to.
-    async fn finish(&self, _ask: Finish<'_>) -> Result<Connected, ConnectFault> {
+    /// Trades the code for tokens and reads who they belong to: one account, or several where one login yields them
+    /// (pages, organizations, boards). Never none.
+    async fn finish(&self, _ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
         Err(ConnectFault::OtherWay { network: self.display_name(), instead: PASSWORD_INSTEAD })
     }
 

@@ -28,14 +28,32 @@ use crate::{
 
 pub mod bluesky;
 pub mod connect;
+pub mod count;
+pub mod discord;
+pub mod facebook;
+mod files;
+mod graph;
+pub mod instagram;
 pub mod limits;
+pub mod linkedin;
 pub mod mastodon;
+mod pieces;
+pub mod pinterest;
+#[cfg(test)]
+pub(crate) mod proof;
+pub mod reddit;
 pub mod secret;
 pub mod server;
+pub mod slack;
+pub mod telegram;
 pub mod text;
+pub mod tiktok;
+pub mod threads;
 mod thread;
 mod validate;
 mod wire;
+pub mod x;
+pub mod youtube;
 
 use limits::{Limits, Permits, Violation};
 pub use secret::Secret;
@@ -53,8 +71,15 @@ pub struct Facts {
     pub connect: &'static [ConnectMethod],
     /// Whether the account lives on a server the user names.
     pub needs_server: bool,
+    /// Whether connecting in the browser, refreshing and publishing need an application that an operator registered with
+    /// the network.
+    pub needs_app: bool,
+    /// What the user is asked to allow, as the network names it; empty without a browser.
+    pub scopes: &'static [&'static str],
     /// What it can do.
     pub capabilities: Capabilities,
+    /// Kinds of posts it takes.
+    pub kinds: &'static [Kind],
     /// How many posts it takes from one account. All of them hold; none: any number.
     pub permits: &'static [Permits],
 }
@@ -66,6 +91,40 @@ pub enum ConnectMethod {
     OAuth,
     /// With a password made for this purpose.
     AppPassword,
+    /// With a token or an address that the network's pages show; taken as the password.
+    Token,
+}
+
+/// A kind of post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text alone.
+    Text,
+    /// A link with a card.
+    Link,
+    /// One picture.
+    Image,
+    /// Several pictures, or pictures and videos.
+    Carousel,
+    /// A video.
+    Video,
+    /// A short upright video.
+    Reel,
+    /// A picture or video that disappears after a day.
+    Story,
+    /// A part of a thread that replies to the part before it.
+    Reply,
+    /// A further part becomes a comment under the first.
+    Comment,
+}
+
+/// An application that an operator, or an admin of a workspace, registered with a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its public id.
+    pub client_id: String,
+    /// Its secret; empty for a public client.
+    pub client_secret: Secret,
 }
 
 /// What a network can do.
@@ -81,6 +140,10 @@ pub struct Capabilities {
     pub metrics: bool,
     /// A post can be deleted.
     pub delete: bool,
+    /// Takes videos.
+    pub video: bool,
+    /// Further parts of a thread become comments.
+    pub comments: bool,
 }
 
 /// An account with its opened tokens, as one call needs it. Made by the vault; never stored, never logged.
@@ -110,6 +173,8 @@ pub struct Session {
     pub token_version: i64,
     /// What else the adapter keeps sealed with the tokens (client credentials of the server, …).
     pub extra: Secret,
+    /// Our application at the network, as it is now; `None` where none is needed or none was set.
+    pub app: Option<App>,
 }
 
 impl fmt::Debug for Session {
@@ -207,6 +272,8 @@ pub struct PostMetrics {
     pub reposts: i64,
     /// Replies and comments.
     pub replies: i64,
+    /// How often it was seen; 0 where the network does not tell.
+    pub views: i64,
 }
 
 /// One social network.
@@ -222,8 +289,9 @@ pub trait Network: Send + Sync + 'static {
     /// timestamps). Pure; stored before the first call. `work.plan` is `null`.
     fn plan(&self, work: &Work) -> Value;
 
-    /// Everything in the content that the network would refuse, all at once. Pure.
-    fn validate(&self, limits: &Limits, content: &Content) -> Vec<Violation>;
+    /// Everything in the content that the network would refuse, all at once. `position` is its place in a thread, 0 for
+    /// the first part and for a post of its own. Pure.
+    fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation>;
 
     /// Does the reversible steps that are not stored yet and builds the request. Makes no call when every step is
     /// stored. Stopped at any point, nothing is visible.
@@ -276,8 +344,21 @@ pub trait Network: Send + Sync + 'static {
 pub fn all(http: &GuardedClient, clock: &Arc<dyn Clock>) -> (Networks, connect::Connectors) {
     let mastodon = mastodon::Mastodon::new(http.clone(), clock.clone());
     let bluesky = bluesky::Bluesky::new(http.clone(), clock.clone());
-    let connectors = connect::Connectors::default().with(mastodon.clone()).with(bluesky.clone());
-    (Networks::default().with(mastodon).with(bluesky), connectors)
+    let telegram = telegram::Telegram::new(http.clone(), clock.clone());
+    let threads = threads::Threads::new(http.clone(), clock.clone());
+    let youtube = youtube::Youtube::new(http.clone(), clock.clone());
+    let x = x::X::new(http.clone(), clock.clone());
+    let pinterest = pinterest::Pinterest::new(http.clone(), clock.clone());
+    let linkedin = linkedin::Linkedin::member(http.clone(), clock.clone());
+    let linkedin_organization = linkedin::Linkedin::organization(http.clone(), clock.clone());
+    let discord = discord::Discord::new(http.clone(), clock.clone());
+    let facebook = facebook::Facebook::new(http.clone(), clock.clone());
+    let slack = slack::Slack::new(http.clone(), clock.clone());
+    let reddit = reddit::Reddit::new(http.clone(), clock.clone());
+    let instagram = instagram::Instagram::new(http.clone(), clock.clone());
+    let tiktok = tiktok::Tiktok::new(http.clone(), clock.clone());
+    let connectors = connect::Connectors::default().with(pinterest.clone()).with(instagram.clone()).with(instagram.by_facebook()).with(facebook.clone()).with(linkedin.clone()).with(linkedin_organization.clone()).with(x.clone()).with(youtube.clone()).with(mastodon.clone()).with(mastodon.pixelfed()).with(mastodon.gotosocial()).with(mastodon.pleroma()).with(bluesky.clone()).with(telegram.clone()).with(threads.clone()).with(discord.clone()).with(slack.clone()).with(reddit.clone()).with(tiktok.clone());
+    (Networks::default().with(pinterest).with(instagram.by_facebook()).with(instagram).with(facebook).with(linkedin).with(linkedin_organization).with(x).with(youtube).with(mastodon.pixelfed()).with(mastodon.gotosocial()).with(mastodon.pleroma()).with(mastodon).with(bluesky).with(telegram).with(threads).with(discord).with(slack).with(reddit).with(tiktok), connectors)
 }
 
 /// The networks by id.

@@ -85,6 +85,12 @@ pub fn address(server: &str, path: &str, query: &[(&str, &str)]) -> String {
     format!("{server}{path}?{query}")
 }
 
+/// Another host of the same network: `real` beside the network's own server, `default`; the server itself anywhere else,
+/// where a stand-in keeps all hosts under one address.
+pub(super) fn sibling<'a>(server: &'a str, default: &str, real: &'a str) -> &'a str {
+    if server == default { real } else { server }
+}
+
 /// Marks of direction and width that come along when a handle is copied from a page.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')

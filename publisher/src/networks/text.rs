@@ -175,6 +175,41 @@ fn is_punctuation(c: char) -> bool {
     c.is_ascii_punctuation() || "…。、，！？；：「」『』（）—–‘’“”«»¡¿・".contains(c)
 }
 
+/// The text with its HTML entities resolved; what is none stays as it is.
+pub fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        plain.push_str(&rest[..at]);
+        let entity = rest[at..].find(';').filter(|end| *end <= 10).map(|end| &rest[at + 1..at + end]);
+        if let Some((c, len)) = entity.and_then(|entity| character(entity).map(|c| (c, entity.len()))) {
+            plain.push(c);
+            rest = &rest[at + len + 2..];
+        } else {
+            plain.push('&');
+            rest = &rest[at + 1..];
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+
+fn character(entity: &str) -> Option<char> {
+    match entity {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some(' '),
+        _ => {
+            let number = entity.strip_prefix('#')?;
+            let hex = number.strip_prefix(['x', 'X']).map(|hex| u32::from_str_radix(hex, 16));
+            char::from_u32(hex.unwrap_or_else(|| number.parse()).ok()?)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// A request being built.
+#[derive(Clone)]
 pub(super) struct Call {
     method: Method,
     url: String,
@@ -40,6 +41,11 @@ impl Call {
 
     pub(super) fn post(base: &str, path: &str) -> Self {
         Self::new(Method::POST, server::address(base, path, &[]))
+    }
+
+    /// Method and address, for a proof that belongs to them.
+    pub(super) fn target(&self) -> (&Method, &str) {
+        (&self.method, &self.url)
     }
 
     pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -142,6 +148,12 @@ impl Rule {
     pub(super) fn fits(&self, status: u16, text: &str) -> bool {
         self.status == status && text.starts_with(self.text)
     }
+
+    /// Its columns, for the tests of a table.
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> (u16, &'static str, Proof) {
+        (self.status, self.text, self.proof)
+    }
 }
 
 /// A line of an error table.
@@ -188,6 +200,14 @@ pub(super) fn refused(
     }
 }
 
+/// How long an upload of so many bytes may take: even over a slow line, and no longer, because what comes after it in its
+/// account's line waits meanwhile.
+pub(super) fn upload_bounds(bytes: usize) -> Bounds {
+    const SLOW_LINE: usize = 64 << 10; // bytes a second
+    let seconds = 15 + (bytes / SLOW_LINE) as u64;
+    Bounds { answer_in: Duration::from_secs(seconds), body: 1 << 20 }
+}
+
 /// Passes a point of a call that makes nothing visible; failing there is a hiccup of the network.
 pub(super) async fn pass(point: &'static str) -> Result<(), Fault> {
     faults::at(point).await.map_err(|failed| Fault::Transient {
@@ -198,15 +218,25 @@ pub(super) async fn pass(point: &'static str) -> Result<(), Fault> {
 }
 
 /// What a call that makes nothing visible ran into.
-fn unanswered_read(error: &HttpError) -> Fault {
+pub(super) fn unanswered_read(error: &HttpError) -> Fault {
     Fault::Transient { code: "SERVER_UNREACHABLE".into(), message: explain(error), retry_after: None }
 }
 
 /// What a refused answer to a call that makes nothing visible means. Unlisted refusals in the network's own form, JSON
 /// with an `error`, are final; overload, and pages of proxies in front of it, are not.
 pub(super) fn refused_read(rules: &[Rule], response: &Response<Bytes>, now_ms: i64) -> Fault {
-    let (status, body) = (response.status(), json(response).unwrap_or_default());
-    let text = body.get("error").and_then(Value::as_str);
+    let body = json(response).unwrap_or_default();
+    refused_as(rules, response, body.get("error").and_then(Value::as_str), now_ms)
+}
+
+/// The same for a network whose refusals have another form: `text` is what the adapter read in it, if it was one.
+pub(super) fn refused_as(
+    rules: &[Rule],
+    response: &Response<Bytes>,
+    text: Option<&str>,
+    now_ms: i64,
+) -> Fault {
+    let status = response.status();
     let transient = |code: &str, message: String| Fault::Transient {
         code: code.into(),
         message,
@@ -229,6 +259,18 @@ pub(super) fn refused_read(rules: &[Rule], response: &Response<Bytes>, now_ms: i
             }
             _ => transient("SERVER_ERROR", format!("The server answered {status}.")),
         },
+    }
+}
+
+/// What a proof means for a call that makes nothing visible; `retry_after` is how long the network asks to wait.
+pub(super) fn fault(proof: Proof, retry_after: Option<Duration>) -> Fault {
+    match proof {
+        Proof::Rejected(code, message) => Fault::Rejected { code: code.into(), message: message.into() },
+        Proof::Transient(code, message) | Proof::Stale(code, message) => {
+            Fault::Transient { code: code.into(), message: message.into(), retry_after }
+        }
+        Proof::TokenExpired => Fault::TokenExpired,
+        Proof::Reconnect(message) => Fault::Reconnect { message: message.into() },
     }
 }
 
@@ -289,7 +331,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> 
 const MOST: Duration = Duration::from_hours(24);
 
 /// How long until an exhausted limit is filled again; `None` while something remains of it. The reset comes in Unix
-/// seconds (`RateLimit-*` of AT Protocol servers) or as a timestamp (`X-RateLimit-*` of Mastodon). Clamped to a day.
+/// seconds (`RateLimit-*` of AT Protocol servers, `X-Rate-Limit-*` of X) or as a timestamp (`X-RateLimit-*` of
+/// Mastodon). Clamped to a day.
 pub(super) fn exhausted(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
     let reset = |limit: &str| {
         let exhausted = header(headers, &format!("{limit}-remaining")) == Some("0");
@@ -298,7 +341,8 @@ pub(super) fn exhausted(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
         let stamp = || text.parse::<jiff::Timestamp>().ok().map(|at| until(at.as_millisecond(), now_ms));
         seconds().or_else(stamp)
     };
-    reset("ratelimit").or_else(|| reset("x-ratelimit")).map(|wait| wait.min(MOST))
+    let named = ["ratelimit", "x-ratelimit", "x-rate-limit"];
+    named.into_iter().find_map(reset).map(|wait| wait.min(MOST))
 }
 
 fn until(ms: i64, now_ms: i64) -> Duration {

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::networks::limits;
+use super::{fit, networks::limits};
 use crate::{
-    connecting::{Callback, Connecting, Login},
+    connecting::{Callback, Completed, Connecting, Login},
     error::Error,
-    networks::Secret,
+    networks::{Secret, connect::Connected},
     store::accounts::{Account, AccountState},
 };
 
@@ -30,6 +30,16 @@ impl Accounts {
     /// Answers with this.
     pub fn new(connecting: Connecting) -> Self {
         Self { connecting }
+    }
+}
+
+/// An account that a login yields.
+fn choice(connected: Connected) -> proto::AccountChoice {
+    proto::AccountChoice {
+        native_id: connected.native_id,
+        handle: connected.handle,
+        display_name: connected.display_name,
+        avatar_url: connected.avatar_url,
     }
 }
 
@@ -64,10 +74,26 @@ impl AccountService for Accounts {
         request: Request<proto::CompleteConnectRequest>,
     ) -> Result<Response<proto::CompleteConnectResponse>, Status> {
         let me = Identity::of(&request)?;
-        let id = ids::parse("connection_id", &request.into_inner().connection_id);
+        let ask = request.into_inner();
+        let id = ids::parse("connection_id", &ask.connection_id);
         let id = id.map_err(|wrong| to_status(Error::Invalid(vec![wrong])))?;
-        let account = self.connecting.complete(&me, id).await.map_err(to_status)?;
-        Ok(Response::new(proto::CompleteConnectResponse { account: Some(to_proto(&account)) }))
+        let completed = self.connecting.complete(&me, id, &ask.native_ids).await.map_err(to_status)?;
+        let answer = match completed {
+            Completed::Connected(accounts) => {
+                let accounts: Vec<_> = accounts.iter().map(to_proto).collect();
+                proto::CompleteConnectResponse {
+                    account: accounts.first().cloned(),
+                    accounts,
+                    choices: Vec::new(),
+                }
+            }
+            Completed::Choose(choices) => proto::CompleteConnectResponse {
+                account: None,
+                accounts: Vec::new(),
+                choices: choices.into_iter().map(choice).collect(),
+            },
+        };
+        Ok(Response::new(answer))
     }
 
     async fn connect_with_password(
@@ -132,6 +158,15 @@ impl AccountService for Accounts {
             accounts: found.iter().map(to_proto).collect(),
             next_page_token: last.as_ref().map(page::encode).unwrap_or_default(),
         }))
+    }
+
+    async fn fit_content(
+        &self,
+        request: Request<proto::FitContentRequest>,
+    ) -> Result<Response<proto::FitContentResponse>, Status> {
+        let me = Identity::of(&request)?;
+        let Connecting { store, networks, .. } = &self.connecting;
+        fit::fit(store, networks, me.workspace_id, request.into_inner()).await.map(Response::new)
     }
 
     async fn disconnect_account(

@@ -6,13 +6,13 @@ use postmesh_kit::{
 };
 use postmesh_proto::{
     common::v1::{TargetEvent, TargetEventKind, TargetProblem, TargetState},
-    publisher::v1::{self as proto, network_settings},
+    publisher::v1 as proto,
 };
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        content::{BlueskySettings, Content, MastodonSettings, Media, Settings, Visibility},
+        content::{Content, Media},
         state::State,
         step::Problem,
     },
@@ -110,35 +110,10 @@ pub(super) fn content(violations: &mut Violations, field: &str, content: Option<
         width: item.width,
         height: item.height,
         alt_text: item.alt_text,
+        duration_ms: item.duration_ms,
     });
     let media = media.collect();
-    Content { text: content.text, media, settings: settings(content.settings) }
-}
-
-fn settings(settings: Option<proto::NetworkSettings>) -> Settings {
-    match settings.and_then(|settings| settings.network) {
-        None => Settings::None,
-        Some(network_settings::Network::Mastodon(mastodon)) => Settings::Mastodon(MastodonSettings {
-            visibility: visibility(mastodon.visibility()),
-            spoiler_text: mastodon.spoiler_text,
-            sensitive: mastodon.sensitive,
-            language: mastodon.language,
-        }),
-        Some(network_settings::Network::Bluesky(bluesky)) => Settings::Bluesky(BlueskySettings {
-            languages: bluesky.languages,
-            self_labels: bluesky.self_labels,
-        }),
-    }
-}
-
-fn visibility(visibility: proto::MastodonVisibility) -> Option<Visibility> {
-    match visibility {
-        proto::MastodonVisibility::Unspecified => None,
-        proto::MastodonVisibility::Public => Some(Visibility::Public),
-        proto::MastodonVisibility::Unlisted => Some(Visibility::Unlisted),
-        proto::MastodonVisibility::Private => Some(Visibility::Private),
-        proto::MastodonVisibility::Direct => Some(Visibility::Direct),
-    }
+    Content { text: content.text, media, settings: super::settings::settings(content.settings) }
 }
 
 #[cfg(test)]

@@ -115,7 +115,9 @@ impl Deliveries {
         let account =
             account.filter(|account| account.state != AccountState::Disconnected).ok_or_else(gone)?;
         let network = self.parts.network(&account.network).map_err(|_| gone())?;
-        if let Some(violation) = network.validate(&account.limits, &delivery.content).into_iter().next() {
+        let position = delivery.thread.as_ref().map_or(0, |thread| thread.position);
+        let violations = network.validate(&account.limits, &delivery.content, position);
+        if let Some(violation) = violations.into_iter().next() {
             return Err(Problem::new(violation.reason, violation.description));
         }
         delivery.network.clone_from(&account.network);
@@ -178,18 +180,18 @@ impl Deliveries {
             let account_id =
                 violations.take(ids::parse(&format!("items[{at}].account_id"), &item.account_id));
             let content = convert::content(&mut violations, &format!("items[{at}].content"), item.content);
-            items.push((account_id.unwrap_or_default(), content));
+            items.push((account_id.unwrap_or_default(), content, i64::from(item.thread_position)));
         }
         violations.into_result().map_err(Error::Invalid)?;
         let mut results = Vec::with_capacity(items.len());
-        for (account_id, content) in items {
+        for (account_id, content, position) in items {
             let Some(account) = self.parts.store.account(workspace_id, account_id).await? else {
                 results.push(proto::ValidateResult::default());
                 continue;
             };
             let network = self.parts.network(&account.network)?;
             let violations =
-                network.validate(&account.limits, &content).into_iter().map(|violation| proto::Violation {
+                network.validate(&account.limits, &content, position).into_iter().map(|violation| proto::Violation {
                     field: violation.field,
                     reason: violation.reason.to_owned(),
                     description: violation.description,
@@ -255,6 +257,7 @@ impl Deliveries {
             likes: counts.likes,
             reposts: counts.reposts,
             replies: counts.replies,
+            views: counts.views,
         });
         Ok(proto::ReadMetricsResponse { metrics: metrics.collect() })
     }

@@ -16,6 +16,8 @@ pub(crate) enum ConnectionStatus {
     Pending,
     /// The network has sent the user back with a code.
     Received,
+    /// The code was traded and yields several accounts; the user chooses. They stand sealed in the place of the code.
+    Choosing,
     /// The user or the network refused, or the code was of no use.
     Refused,
     /// The account is connected.
@@ -27,6 +29,7 @@ impl ConnectionStatus {
         Some(match text {
             "pending" => Self::Pending,
             "received" => Self::Received,
+            "choosing" => Self::Choosing,
             "refused" => Self::Refused,
             "completed" => Self::Completed,
             _ => return None,
@@ -37,6 +40,7 @@ impl ConnectionStatus {
         match self {
             Self::Pending => "pending",
             Self::Received => "received",
+            Self::Choosing => "choosing",
             Self::Refused => "refused",
             Self::Completed => "completed",
         }
@@ -261,6 +265,17 @@ impl Store {
                   where id = $1 and status <> 'completed'")
                 .bind(id).bind(status.word()).bind(account_id).bind(problem).execute(&mut *tx).await?;
             Ok::<_, Error>(())
+        })
+    }
+
+    /// Keeps what a login yields, sealed, while the user chooses; the code is used up. False when the attempt is over.
+    pub(crate) async fn offer_choices(&self, id: Uuid, sealed: Vec<u8>) -> Result<bool, Error> {
+        write!(self.db, tx => {
+            let kept = sqlx::query(
+                "update connections set status = 'choosing', code = $2, verifier = null, registration = null
+                  where id = $1 and status = 'received'")
+                .bind(id).bind(sealed).execute(&mut *tx).await?;
+            Ok::<_, Error>(kept.rows_affected() == 1)
         })
     }
 

@@ -16,6 +16,7 @@
 
 pub mod accounts;
 mod app_permits;
+pub(crate) mod apps;
 mod arm;
 pub(crate) mod connections;
 mod events;

@@ -15,7 +15,7 @@ async fn a_limit_that_is_used_up_is_not_tried_again_by_any_life() {
         mesh.bench.ledger_of(290).await;
         let late = |n: i64| {
             let mut delivery = mesh.a_delivery(&account, &format!("late {n:02}"), n);
-            delivery.max_lateness = Some(time::duration_to_proto(2_500));
+            delivery.max_lateness = Some(time::duration_to_proto(6_000));
             delivery
         };
         let targets = mesh.deliver((0..20).map(late).collect()).await;

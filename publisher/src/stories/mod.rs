@@ -206,7 +206,7 @@ impl Mesh {
             error_description: String::new(),
         };
         self.accounts().receive_authorization(received).await.unwrap();
-        let complete = proto::CompleteConnectRequest { connection_id: began.connection_id };
+        let complete = proto::CompleteConnectRequest { connection_id: began.connection_id, native_ids: Vec::new() };
         let answer = self.accounts().complete_connect(self.mine(complete)).await.unwrap().into_inner();
         answer.account.unwrap().id
     }
@@ -338,6 +338,7 @@ fn picture() -> proto::ContentMedia {
         width: 1,
         height: 1,
         alt_text: "a dot".into(),
+        duration_ms: 0,
     }
 }
 

@@ -16,14 +16,16 @@ use postmesh_sandbox::{Config, Running, Sandbox};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) use self::media::{PNG, media_client, media_source, source_of_bytes};
+pub(crate) use self::media::{
+    CLIP, LONG_CLIP, Library, PICTURE_JPEG, PICTURE_PNG, PNG, clip, library, media_client, media_source, source_of_bytes, long_clip,
+};
 use crate::{
     domain::{
         content::{Content, Media},
         delivery::{AttemptFacts, Work},
         outcome::Fault,
     },
-    networks::{HandleMap, Handles, Network, Session, connect::Connected},
+    networks::{App, HandleMap, Handles, Network, Secret, Session, connect::Connected},
 };
 
 /// A running sandbox and a client that may call it, and nothing else on this machine.
@@ -105,6 +107,11 @@ impl Bench {
         self.lines("ledger").await
     }
 
+    /// Every request to a network.
+    pub(crate) async fn all_requests(&self) -> Vec<Value> {
+        self.lines("requests").await
+    }
+
     /// The requests of one operation.
     pub(crate) async fn requests(&self, operation: &str) -> Vec<Value> {
         let all = self.lines("requests").await;
@@ -147,6 +154,25 @@ pub(crate) fn session(network: &str, connected: Connected) -> Session {
         access_expires_at: connected.access_expires_at,
         token_version: 1,
         extra: connected.extra,
+        app: Some(app(network)),
+    }
+}
+
+/// The stand-in that plays a network: some play several.
+pub(crate) fn stand_in(network: &str) -> &str {
+    match network {
+        "linkedin_organization" => "linkedin",
+        "instagram_facebook" => "instagram",
+        other => other,
+    }
+}
+
+/// Our application at a stand-in network.
+pub(crate) fn app(network: &str) -> App {
+    let network = stand_in(network);
+    App {
+        client_id: format!("sandbox-{network}"),
+        client_secret: Secret::new(format!("sandbox-{network}-secret")),
     }
 }
 
@@ -159,6 +185,7 @@ pub(crate) fn work(network: &dyn Network, text: &str, pictures: usize) -> Work {
         width: 1,
         height: 1,
         alt_text: "a dot".into(),
+        duration_ms: 0,
     };
     let target_id = Uuid::now_v7();
     let mut work = Work {

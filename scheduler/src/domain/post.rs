@@ -26,6 +26,9 @@ pub struct Media {
     pub width: i32,
     /// Pixels.
     pub height: i32,
+    /// How long a video plays, milliseconds; 0 for pictures, and for what was put there before there were videos.
+    #[serde(default)]
+    pub duration_ms: i64,
 }
 
 /// A post with its targets.
@@ -202,6 +205,16 @@ impl Post {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_media_that_were_stored_before_there_were_videos() {
+        let stored = r#"{"id":"0190b8e0-0000-7000-8000-000000000000","alt_text":"a cat","content_type":"image/png",
+                         "size_bytes":9,"width":1,"height":2}"#;
+        let media: Media = serde_json::from_str(stored).unwrap();
+        assert_eq!((media.width, media.duration_ms), (1, 0));
+        let again: Media = serde_json::from_str(&serde_json::to_string(&media).unwrap()).unwrap();
+        assert_eq!(again, media);
+    }
 
     #[test]
     fn says_one_word_for_all_targets() {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use postmesh_kit::status::FieldViolation;
+use postmesh_kit::{status::FieldViolation, time};
 use postmesh_proto::{
     media::v1 as library,
     publisher::v1::{Account, AccountState, ValidateItem, ValidateResult},
@@ -64,7 +64,11 @@ pub(super) async fn content(deps: &Deps, workspace_id: Uuid, wanted: &Wanted) ->
         for (position, (text, _)) in parts.iter().enumerate().skip(wanted.from) {
             let own = target.text.as_deref().filter(|_| position == 0);
             let content = neighbours::content(own.unwrap_or(text), &described[position], &target.settings)?;
-            contents.push(ValidateItem { account_id: target.account_id.to_string(), content: Some(content) });
+            contents.push(ValidateItem {
+                account_id: target.account_id.to_string(),
+                content: Some(content),
+                thread_position: i32::try_from(position).unwrap_or(i32::MAX),
+            });
             places.push((at, position));
         }
     }
@@ -157,6 +161,7 @@ fn describe(wanted: &NewMedia, item: &library::Media) -> Media {
         size_bytes: item.size_bytes,
         width: item.width,
         height: item.height,
+        duration_ms: item.duration.as_ref().map_or(0, time::duration_from_proto),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::world::{MINUTE, story, to, with};
 #[tokio::test]
 async fn a_target_leaves_when_its_lead_begins_and_not_before() {
     story(async |world| {
-        let media = world.add_media();
+        let media = world.add_video(1500);
         let early = world.create(world.a_post(Some(2 * MINUTE))).await.unwrap();
         let request = CreatePostRequest { media: vec![with(media)], ..world.a_post(Some(10 * MINUTE)) };
         let late = world.create(request).await.unwrap();
@@ -42,6 +42,7 @@ async fn a_target_leaves_when_its_lead_begins_and_not_before() {
         let content = delivery.content.unwrap();
         assert_eq!((content.media[0].media_id.clone(), content.media[0].width), (media.to_string(), 10));
         assert_eq!(content.media[0].alt_text, "from the library");
+        assert_eq!((&*content.media[0].content_type, content.media[0].duration_ms), ("video/mp4", 1500));
     })
     .await;
 }

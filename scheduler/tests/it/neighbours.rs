@@ -342,6 +342,7 @@ impl Library {
 }
 
 type Rendition = Pin<Box<dyn Stream<Item = Result<media::ReadRenditionResponse, Status>> + Send>>;
+type Shared = Pin<Box<dyn Stream<Item = Result<media::ReadShareResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl MediaService for Library {
@@ -420,6 +421,26 @@ impl MediaService for Library {
         &self,
         _: Request<media::ReadRenditionRequest>,
     ) -> Result<Response<Rendition>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn create_share(
+        &self,
+        _: Request<media::CreateShareRequest>,
+    ) -> Result<Response<media::CreateShareResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    async fn revoke_share(
+        &self,
+        _: Request<media::RevokeShareRequest>,
+    ) -> Result<Response<media::RevokeShareResponse>, Status> {
+        Err(elsewhere())
+    }
+
+    type ReadShareStream = Shared;
+
+    async fn read_share(&self, _: Request<media::ReadShareRequest>) -> Result<Response<Shared>, Status> {
         Err(elsewhere())
     }
 }

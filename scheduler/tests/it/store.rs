@@ -370,6 +370,7 @@ async fn holds_are_checked_around_every_change_of_media() {
             size_bytes: 9,
             width: 1,
             height: 2,
+            duration_ms: 0,
         }];
         assert!(matches!(store.create(&post, None).await, Err(Error::HoldExpired)), "no hold was announced");
         store.expect_hold(post.workspace_id, post.id, NOW + 60).await.unwrap();

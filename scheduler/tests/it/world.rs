@@ -144,6 +144,17 @@ impl World {
         accounts
     }
 
+    /// Puts a video into the library.
+    pub(crate) fn add_video(&self, length_ms: i64) -> Uuid {
+        let id = self.add_media();
+        self.library.0.send_modify(|library| {
+            let item = library.items.get_mut(&(self.workspace.to_string(), id.to_string())).unwrap();
+            item.content_type = "video/mp4".into();
+            item.duration = Some(postmesh_kit::time::duration_to_proto(length_ms));
+        });
+        id
+    }
+
     /// Puts an item into the library.
     pub(crate) fn add_media(&self) -> Uuid {
         let id = Uuid::now_v7();

@@ -54,7 +54,7 @@ async fn a_stolen_repeated_foreign_or_expired_callback_trades_no_code() {
             Code::FailedPrecondition,
             "a state works once"
         );
-        let ask = || CompleteConnectRequest { connection_id: began.connection_id.clone() };
+        let ask = || CompleteConnectRequest { connection_id: began.connection_id.clone(), native_ids: Vec::new() };
         for (user, workspace) in [(Uuid::now_v7(), mesh.workspace), (mesh.user, Uuid::now_v7())] {
             let foreign =
                 mesh.accounts().complete_connect(mesh.by(user, workspace, ask())).await.unwrap_err();
@@ -137,7 +137,7 @@ async fn errors_name_the_field_and_the_next_step() {
         };
         let unknown = begin("myspace", "x", "//evil.example").await;
         assert_eq!(bad_fields(&unknown), ["network", "return_path"]);
-        assert!(unknown.message().contains("bluesky, mastodon"), "{}", unknown.message());
+        assert!(unknown.message().contains("known are bluesky, "), "{}", unknown.message());
         assert_eq!(bad_fields(&begin("mastodon", "", "").await), ["server"]);
         assert_eq!(bad_fields(&begin("mastodon", "two words", "").await), ["server"]);
         let plain = begin("mastodon", "http://mastodon.example", "").await;
@@ -147,7 +147,7 @@ async fn errors_name_the_field_and_the_next_step() {
         let other = begin("mastodon", &mesh.bench.server("bluesky"), "").await;
         assert_eq!(bad_fields(&other), ["server"]);
         assert!(other.message().contains("is not a Mastodon server"), "{}", other.message());
-        assert_eq!(bad_fields(&begin("bluesky", "", "").await), ["network"]);
+        assert_eq!(bad_fields(&begin("telegram", "", "").await), ["network"]);
         let wrong = mesh.login("wrong").await.unwrap_err();
         assert_eq!(bad_fields(&wrong), ["password"]);
         assert!(wrong.message().contains("app password"), "{}", wrong.message());

@@ -3,6 +3,7 @@
 //! `accounts` what is seen of connected accounts.
 
 mod accounts;
+mod apps;
 mod attempts;
 mod secrets;
 
@@ -18,6 +19,7 @@ use postmesh_proto::publisher::v1::{
     ConnectWithPasswordRequest, DisconnectAccountRequest, GetAccountRequest, ListAccountsRequest,
     ListNetworksRequest, ReceiveAuthorizationRequest, ReceiveAuthorizationResponse,
     account_service_client::AccountServiceClient, account_service_server::AccountServiceServer,
+    app_service_client::AppServiceClient, app_service_server::AppServiceServer,
     network_service_client::NetworkServiceClient, network_service_server::NetworkServiceServer,
 };
 use serde_json::json;
@@ -51,8 +53,10 @@ impl Mesh {
         let (networks, connectors) = networks::all(&bench.http, &clock);
         let told = Arc::<Mutex<Vec<Uuid>>>::default();
         let ear = told.clone();
+        let apps = Apps::new(BTreeMap::new(), store.clone(), keys(), clock.clone());
         let connecting = Connecting {
-            vault: Vault::new(store.clone(), keys(), clock.clone()),
+            vault: Vault::new(store.clone(), keys(), clock.clone(), apps.clone()),
+            apps: apps.clone(),
             store,
             networks: networks.clone(),
             connectors: connectors.clone(),
@@ -63,8 +67,10 @@ impl Mesh {
             listener: Arc::new(move |account| ear.lock().unwrap().push(account)),
             revocations: Arc::default(),
         };
-        let described = rpc::networks::Networks::new(networks, connectors, connecting.servers.clone());
+        let described = rpc::networks::Networks::new(networks, connectors, connecting.servers.clone(), apps);
+        let kept = rpc::app::Apps::new(connecting.apps.clone(), connecting.networks.clone());
         let routes = Routes::new(AccountServiceServer::new(rpc::account::Accounts::new(connecting.clone())))
+            .add_service(AppServiceServer::new(kept))
             .add_service(NetworkServiceServer::new(described));
         let (user, workspace) = (Uuid::now_v7(), Uuid::now_v7());
         Self { bench, connecting, clock: fake, tokens: Tokens::default(), routes, user, workspace, told }
@@ -112,7 +118,7 @@ impl Mesh {
     }
 
     async fn complete(&self, connection_id: &str) -> Result<postmesh_proto::publisher::v1::Account, Status> {
-        let ask = CompleteConnectRequest { connection_id: connection_id.into() };
+        let ask = CompleteConnectRequest { connection_id: connection_id.into(), ..Default::default() };
         Ok(self.accounts().complete_connect(self.mine(ask)).await?.into_inner().account.unwrap())
     }
 

@@ -171,6 +171,7 @@ impl Run<'_> {
     pub(super) fn polled(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Accepted { native_id, url } => self.publish(native_id, url, None),
+            Outcome::InInbox { native_id } => self.leave_in_inbox(native_id),
             // It says nothing about an attempt that was in doubt before this one.
             Outcome::Rejected { code, message } if self.after.quiet_at.is_some() => {
                 self.after.refusal = Some(Problem { code, message });

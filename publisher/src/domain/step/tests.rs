@@ -144,6 +144,8 @@ fn an_expired_token_is_refreshed_at_once_the_first_time_only() {
     let (delivery, effects) = go(&at(State::Sending), Event::Settled(Outcome::TokenExpired), NaturalKey, DUE);
     assert_eq!((delivery.state, delivery.next_at), (State::RetryWait, Some(DUE)));
     assert!(effects.contains(&Effect::Refresh));
+    let told = |effect: &Effect| matches!(effect, Effect::Report(Some(why)) if why.code == "TOKEN_EXPIRED");
+    assert!(effects.iter().any(told), "a change of state is an event");
     let mut again = at(State::Sending);
     again.tries = delivery.tries;
     let (delivery, _) = go(&again, Event::Settled(Outcome::TokenExpired), NaturalKey, DUE);

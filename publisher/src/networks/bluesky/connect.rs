@@ -1,4 +1,4 @@
-//! Opening a session with an app password, which is used once and not kept.
+//! The two ways in: the browser, and an app password, which is used once and not kept.
 
 use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
@@ -7,10 +7,10 @@ use serde_json::{Value, json as object};
 
 use super::{
     super::{
-        connect::{Connect, ConnectFault, Connected},
-        server,
+        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+        server::{self, BadServer},
     },
-    Bluesky, Call, Secret, Tokens, json, limits, text_of, wire,
+    Bluesky, Call, Secret, Tokens, identity, json, limits, text_of, wire,
 };
 
 /// Where accounts live whose owners name no server.
@@ -20,6 +20,23 @@ const DEFAULT_SERVER: &str = "https://bsky.social";
 impl Connect for Bluesky {
     fn default_server(&self) -> &'static str {
         DEFAULT_SERVER
+    }
+
+    fn begins_at(&self, input: &str, default: &str) -> Result<String, BadServer> {
+        identity::begins_at(input, default)
+    }
+
+    /// What `begin` hands on is the key of one session.
+    fn keeps_registrations(&self) -> bool {
+        false
+    }
+
+    async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
+        self.ask_for_consent(ask).await
+    }
+
+    async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
+        self.trade_code(ask).await.map(|connected| vec![connected])
     }
 
     async fn login(&self, server: &str, identifier: &str, password: &str) -> Result<Connected, ConnectFault> {
@@ -53,7 +70,7 @@ impl Connect for Bluesky {
         let did = text_of(&session, "did").to_owned();
         let tokens = tokens(&session).filter(|_| did.starts_with("did:"));
         let tokens = tokens.ok_or(ConnectFault::WrongKind { server: host, network: "Bluesky" })?;
-        let home = pds(&session).unwrap_or_else(|| server.to_owned());
+        let home = session.get("didDoc").and_then(pds).unwrap_or_else(|| server.to_owned());
         self.require_allowed(&home)?;
         let profile = self.profile(&home, &did, tokens.access_token.expose()).await;
         let handle = text_of(&session, "handle");
@@ -75,7 +92,7 @@ impl Connect for Bluesky {
 
 impl Bluesky {
     /// The server answered for another one: that one must keep the rules too, now and at every call.
-    fn require_allowed(&self, home: &str) -> Result<(), ConnectFault> {
+    pub(super) fn require_allowed(&self, home: &str) -> Result<(), ConnectFault> {
         let checked =
             url::Url::parse(home).map_err(|_| Refusal::Unreadable).and_then(|url| self.http.check(&url));
         checked
@@ -85,13 +102,14 @@ impl Bluesky {
     /// Name and picture; an account without them is connected all the same.
     async fn profile(&self, server: &str, did: &str, token: &str) -> Value {
         let call = Call::get(server, "/xrpc/app.bsky.actor.getProfile", &[("actor", did)]).bearer(token);
-        self.ask(call).await.unwrap_or_default()
+        let asked = call.ask(&self.http).await.ok().filter(|answer| answer.status().is_success());
+        asked.and_then(|answer| json(&answer)).unwrap_or_default()
     }
 }
 
 /// The account's own server, from its DID document.
-fn pds(session: &Value) -> Option<String> {
-    let services = session.pointer("/didDoc/service")?.as_array()?;
+pub(super) fn pds(document: &Value) -> Option<String> {
+    let services = document.get("service")?.as_array()?;
     let is_pds = |service: &&Value| {
         text_of(service, "id").ends_with("#atproto_pds")
             && text_of(service, "type") == "AtprotoPersonalDataServer"
@@ -124,10 +142,10 @@ mod tests {
     #[test]
     fn finds_the_accounts_own_server() {
         let session = |endpoint: &str| {
-            object!({ "didDoc": { "service": [
+            object!({ "service": [
                 { "id": "#other", "type": "X", "serviceEndpoint": "https://no.example" },
                 { "id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": endpoint },
-            ] } })
+            ] })
         };
         assert_eq!(pds(&session("https://pds.example/")).as_deref(), Some("https://pds.example"));
         assert_eq!(pds(&session("ftp://pds.example/")), None);

@@ -5,8 +5,7 @@
 use super::super::wire::{Proof, Rule, rule};
 use crate::domain::outcome::RATE_LIMITED;
 
-const SIGN_IN: Proof =
-    Proof::Reconnect("The server ended the session. Connect the account again with an app password.");
+const SIGN_IN: Proof = Proof::Reconnect("The server ended the session. Connect the account again.");
 
 /// First match wins.
 pub(super) const RULES: &[Rule] = &[
@@ -15,6 +14,13 @@ pub(super) const RULES: &[Rule] = &[
     rule(401, "ExpiredToken", Proof::TokenExpired),
     rule(400, "InvalidToken", SIGN_IN),
     rule(401, "InvalidToken", SIGN_IN),
+    // packages/oauth/oauth-verifier and packages/pds/src/auth-verifier.ts: the proof and the token come first as well.
+    rule(
+        401,
+        "use_dpop_nonce",
+        Proof::Transient("NONCE", "The server asks for a newer proof; it is sent again with one."),
+    ),
+    rule(401, "invalid_token", Proof::TokenExpired),
     rule(
         401,
         "AccountTakedown",
@@ -29,7 +35,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         403,
         "ScopeMissing",
-        Proof::Reconnect("The authorization does not cover posting. Connect again with an app password."),
+        Proof::Reconnect(
+            "The authorization does not cover posting. Connect again and allow everything asked for.",
+        ),
     ),
     // packages/pds/src/api/com/atproto/repo/putRecord.ts and repo/prepare.ts: before the commit.
     rule(

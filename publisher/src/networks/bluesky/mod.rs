@@ -3,14 +3,28 @@
 //! <https://docs.bsky.app/docs/api> and the lexicons of bluesky-social/atproto. `connect` opens the session, `record`
 //! builds the post, `publish` uploads, sends and looks back, `errors` says what a refusal proves. The post's key is
 //! chosen by us and stored first, so sending the same record again cannot make a second post: class A.
+//!
+//! A session comes from an app password (`connect`) or from the browser (`identity` finds who speaks for the account,
+//! `oauth` asks and renews, `dpop` signs each call); `card` and `video` prepare what pictures do not need.
 
+mod card;
 mod connect;
+mod dpop;
 mod errors;
 mod facets;
+mod identity;
+mod oauth;
+#[cfg(test)]
+pub(crate) mod proof;
 mod publish;
 mod record;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_browser;
+#[cfg(test)]
+mod tests_media;
+mod video;
 
 use std::sync::Arc;
 
@@ -21,7 +35,7 @@ use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::{Value, json as object};
 
 use super::{
-    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault,
+    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, PostMetrics, Ready, RefreshFault,
     Secret, Session, Tokens,
     limits::{Limits, Permits, Violation},
     wire::{self, Call, json, text_of},
@@ -40,15 +54,20 @@ const FACTS: Facts = Facts {
     id: "bluesky",
     display_name: "Bluesky",
     class: DeliveryClass::NaturalKey,
-    connect: &[ConnectMethod::AppPassword],
+    connect: &[ConnectMethod::OAuth, ConnectMethod::AppPassword],
     needs_server: false,
+    needs_app: false,
+    scopes: &oauth::SCOPES,
     capabilities: Capabilities {
         text_only: true,
         alt_text: true,
         threads: true,
         metrics: true,
         delete: true,
+        video: true,
+        comments: false,
     },
+    kinds: &[Kind::Text, Kind::Link, Kind::Image, Kind::Carousel, Kind::Video, Kind::Reply],
     permits: PERMITS,
 };
 
@@ -63,7 +82,8 @@ const PERMITS: &[Permits] = &[Permits::per_hours(5_000 / POINTS, 1), Permits::pe
 /// Most uris that `getPosts` takes (app/bsky/feed/getPosts.json).
 const POSTS_AT_ONCE: usize = 25;
 
-/// app/bsky/feed/post.json and app/bsky/embed/images.json; the description's length is the official app's.
+/// app/bsky/feed/post.json, app/bsky/embed/images.json and video.json; the description's length is the official app's, the
+/// length of a video the video service's (`VideoTooLong`).
 pub(super) fn limits() -> Limits {
     Limits {
         text_length: 300,
@@ -74,6 +94,11 @@ pub(super) fn limits() -> Limits {
         image_pixels: 0,
         image_types: ["image/jpeg", "image/png", "image/gif", "image/webp"].map(String::from).to_vec(),
         alt_text_length: 2000,
+        videos: 1,
+        video_bytes: 300_000_000,
+        video_types: vec!["video/mp4".into()],
+        video_max_ms: 180_000,
+        ..Limits::default()
     }
 }
 
@@ -82,6 +107,7 @@ pub(super) fn limits() -> Limits {
 pub struct Bluesky {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
+    nonces: dpop::Nonces,
 }
 
 impl std::fmt::Debug for Bluesky {
@@ -93,12 +119,12 @@ impl std::fmt::Debug for Bluesky {
 impl Bluesky {
     /// Speaks through this client.
     pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock }
+        Self { http, clock, nonces: dpop::Nonces::default() }
     }
 
-    /// An ordinary call; anything but a 2xx is a fault.
-    async fn ask(&self, call: Call) -> Result<Value, Fault> {
-        let response = call.read(&self.http).await?;
+    /// A call in the account's name; anything but a 2xx is a fault.
+    async fn ask(&self, session: &Session, call: Call) -> Result<Value, Fault> {
+        let response = self.read(session, call).await?;
         if !response.status().is_success() {
             return Err(self.fault(&response));
         }
@@ -118,6 +144,7 @@ fn metrics(uri: &str, post: Option<&Value>) -> PostMetrics {
         likes: count("likeCount"),
         reposts: count("repostCount") + count("quoteCount"),
         replies: count("replyCount"),
+        ..PostMetrics::default()
     }
 }
 
@@ -135,7 +162,7 @@ impl Network for Bluesky {
         record::plan(work)
     }
 
-    fn validate(&self, limits: &Limits, content: &Content) -> Vec<Violation> {
+    fn validate(&self, limits: &Limits, content: &Content, _position: i64) -> Vec<Violation> {
         record::validate(limits, content)
     }
 
@@ -148,18 +175,26 @@ impl Network for Bluesky {
     ) -> Result<Ready, Fault> {
         self.reply_step(session, work, handles).await?;
         self.mentions_step(session, work, handles).await?;
-        for i in 0..work.content.media.len() {
-            self.upload_step(session, work, i, media, handles).await?;
+        self.card_step(session, work, handles).await?;
+        for (i, item) in work.content.media.iter().enumerate() {
+            if item.is_video() {
+                self.video_step(session, work, i, media, handles).await?;
+            } else {
+                self.upload_step(session, work, i, media, handles).await?;
+            }
         }
+        self.nonce_step(session).await?;
         Ok(Ready::new(record::put_body(&session.native_id, work, handles.stored())))
     }
 
     async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
         let call = Call::post(&session.server, "/xrpc/com.atproto.repo.putRecord")
-            .bearer(session.access_token.expose())
             .body("application/json", ready.request.clone());
-        match call.publish(&self.http, armed).await {
-            Ok(response) => publish::answer(&response, session, work, self.clock.now_ms()),
+        match self.signed(session, call).publish(&self.http, armed).await {
+            Ok(response) => {
+                self.noted(session, &response);
+                publish::answer(&response, session, work, self.clock.now_ms())
+            }
             Err(error) => wire::unanswered(&error),
         }
     }
@@ -171,10 +206,8 @@ impl Network for Bluesky {
         handles: &HandleMap,
         _attempt: &AttemptFacts,
     ) -> Found {
-        match publish::get_record(session, record::COLLECTION, text_of(&work.plan, "rkey"))
-            .ask(&self.http)
-            .await
-        {
+        let call = publish::get_record(session, record::COLLECTION, text_of(&work.plan, "rkey"));
+        match self.call(session, call).await {
             Ok(response) => publish::found(&response, session, work, handles),
             Err(error) => Found::Unsure { why: error.to_string() },
         }
@@ -188,9 +221,8 @@ impl Network for Bluesky {
         let mut posts = Vec::new();
         for uris in native_ids.chunks(POSTS_AT_ONCE) {
             let query: Vec<_> = uris.iter().map(|uri| ("uris", uri.as_str())).collect();
-            let call = Call::get(&session.server, "/xrpc/app.bsky.feed.getPosts", &query)
-                .bearer(session.access_token.expose());
-            let body = self.ask(call).await?;
+            let call = Call::get(&session.server, "/xrpc/app.bsky.feed.getPosts", &query);
+            let body = self.ask(session, call).await?;
             posts.extend(body.get("posts").and_then(Value::as_array).cloned().unwrap_or_default());
         }
         let found = |uri: &String| posts.iter().find(|post| text_of(post, "uri") == uri);
@@ -201,10 +233,13 @@ impl Network for Bluesky {
         let (collection, rkey) = publish::key_of(native_id)?;
         let body = object!({ "repo": session.native_id, "collection": collection, "rkey": rkey });
         let call = Call::post(&session.server, "/xrpc/com.atproto.repo.deleteRecord");
-        self.ask(call.bearer(session.access_token.expose()).json(&body)).await.map(|_| ())
+        self.ask(session, call.json(&body)).await.map(|_| ())
     }
 
     async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault> {
+        if let Some(grant) = oauth::Grant::of(session) {
+            return self.renew(session, &grant).await;
+        }
         let Some(refresh) = &session.refresh_token else {
             return Err(RefreshFault::Revoked("the session has no refresh token".into()));
         };
@@ -221,6 +256,9 @@ impl Network for Bluesky {
     }
 
     async fn revoke(&self, session: &Session) -> Result<(), Fault> {
+        if let Some(grant) = oauth::Grant::of(session) {
+            return self.end(session, &grant).await;
+        }
         let Some(refresh) = &session.refresh_token else { return Ok(()) };
         let call =
             Call::post(&session.server, "/xrpc/com.atproto.server.deleteSession").bearer(refresh.expose());

@@ -1,10 +1,7 @@
 //! Uploading, sending and looking back at the account's own server, which reads its own writes at once.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::Response;
-use postmesh_kit::http::Bounds;
 use serde_json::{Value, json as object};
 use uuid::Uuid;
 
@@ -20,9 +17,6 @@ use crate::{
     domain::outcome::Outcome,
     media::{CANNOT_FIT, Rendition, Room},
 };
-
-/// Uploads carry megabytes over slow lines.
-const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20 };
 
 /// app/bsky/embed/images.json allows 2,000,000 bytes since 2026 and allowed 1,000,000 before; servers and apps that still
 /// hold to the old text would refuse the post or not show it.
@@ -59,7 +53,7 @@ impl Bluesky {
     /// A post of the account as its server holds it: `uri`, `cid` and `value`; `None` when it is not there.
     async fn stored(&self, session: &Session, uri: &str) -> Result<Option<Value>, Fault> {
         let (collection, rkey) = key_of(uri)?;
-        let response = get_record(session, collection, rkey).read(&self.http).await?;
+        let response = self.read(session, get_record(session, collection, rkey)).await?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {
             (200, _) if text_of(&body, "uri") == uri && !text_of(&body, "cid").is_empty() => Ok(Some(body)),
@@ -114,7 +108,7 @@ impl Bluesky {
     async fn resolve(&self, session: &Session, handle: &str) -> Result<Option<String>, Fault> {
         let path = "/xrpc/com.atproto.identity.resolveHandle";
         let call = Call::get(&session.server, path, &[("handle", handle)]);
-        match self.ask(call).await {
+        match self.ask(session, call).await {
             Ok(body) => {
                 Ok(Some(text_of(&body, "did")).filter(|did| did.starts_with("did:")).map(str::to_owned))
             }
@@ -124,11 +118,16 @@ impl Bluesky {
     }
 
     /// Uploads bytes; the same bytes make the same blob, so doing it twice is harmless.
-    async fn upload(&self, session: &Session, content_type: &str, bytes: Bytes) -> Result<Value, Fault> {
-        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.uploadBlob")
-            .bearer(session.access_token.expose())
-            .body(content_type, bytes);
-        let response = call.read(&self.http.bounded(UPLOAD)).await?;
+    pub(super) async fn upload(
+        &self,
+        session: &Session,
+        content_type: &str,
+        bytes: Bytes,
+    ) -> Result<Value, Fault> {
+        let client = self.http.bounded(wire::upload_bounds(bytes.len()));
+        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.uploadBlob").body(content_type, bytes);
+        let response = self.call_over(&client, session, call).await;
+        let response = response.map_err(|error| wire::unanswered_read(&error))?;
         if !response.status().is_success() {
             return Err(self.fault(&response));
         }
@@ -143,11 +142,10 @@ impl Bluesky {
     }
 }
 
-/// A record of the account, from its own server.
+/// Asks for a record of the account at its own server.
 pub(super) fn get_record(session: &Session, collection: &str, rkey: &str) -> Call {
     let query = [("repo", session.native_id.as_str()), ("collection", collection), ("rkey", rkey)];
     Call::get(&session.server, "/xrpc/com.atproto.repo.getRecord", &query)
-        .bearer(session.access_token.expose())
 }
 
 /// Collection and key of a post.
@@ -194,7 +192,7 @@ pub(super) fn answer(response: &Response<Bytes>, session: &Session, work: &Work,
             Outcome::Ambiguous { evidence: format!("the server answered {status} without this record") }
         }
     } else {
-        let steps = || (0..work.content.media.len()).map(blob_step).collect();
+        let steps = || record::uploads(work);
         let proof = wire::judge(errors::RULES, status, code);
         wire::refused(proof, status, response.headers(), steps, now_ms)
     };
@@ -251,6 +249,7 @@ mod tests {
             access_expires_at: None,
             token_version: 1,
             extra: Secret::default(),
+            app: None,
         }
     }
 

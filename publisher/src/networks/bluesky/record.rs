@@ -11,7 +11,7 @@ use super::{
     facets::{Dids, facets},
     text_of,
 };
-use crate::domain::content::{BlueskySettings, Settings};
+use crate::domain::settings::{BlueskySettings, Settings};
 
 /// The collection of posts.
 pub(super) const COLLECTION: &str = "app.bsky.feed.post";
@@ -54,6 +54,26 @@ pub(super) fn blob_step(i: usize) -> String {
     format!("blob.{i}")
 }
 
+/// The handle of the processing of video `i`.
+pub(super) fn job_step(i: usize) -> String {
+    format!("job.{i}")
+}
+
+/// The step that fetches what a link leads to; `null` when there is nothing to show.
+pub(super) const CARD: &str = "card";
+
+/// The steps whose uploads a record names.
+pub(super) fn uploads(work: &Work) -> Vec<String> {
+    if work.content.media.is_empty() {
+        return vec![CARD.to_owned()];
+    }
+    let steps =
+        work.content.media.iter().enumerate().map(|(i, item)| {
+            if item.is_video() { vec![blob_step(i), job_step(i)] } else { vec![blob_step(i)] }
+        });
+    steps.flatten().collect()
+}
+
 /// The step that resolves mentions.
 pub(super) const MENTIONS: &str = "mentions";
 
@@ -72,15 +92,8 @@ pub(super) fn record(work: &Work, handles: &HandleMap) -> Value {
     if !facets.is_empty() {
         fields.insert("facets".into(), json!(facets));
     }
-    let images: Vec<_> = work
-        .content
-        .media
-        .iter()
-        .enumerate()
-        .filter_map(|(i, item)| image(handles, i, &item.alt_text))
-        .collect();
-    if !images.is_empty() {
-        fields.insert("embed".into(), json!({ "$type": "app.bsky.embed.images", "images": images }));
+    if let Some(embed) = embed(work, handles) {
+        fields.insert("embed".into(), embed);
     }
     let settings = settings(&work.content);
     if !settings.languages.is_empty() {
@@ -96,14 +109,39 @@ pub(super) fn record(work: &Work, handles: &HandleMap) -> Value {
     record
 }
 
-fn image(handles: &HandleMap, i: usize, alt: &str) -> Option<Value> {
+/// What a record carries beside its text: a video, pictures, or the card of a link.
+fn embed(work: &Work, handles: &HandleMap) -> Option<Value> {
+    let media = &work.content.media;
+    if media.is_empty() {
+        let card = handles.get(CARD).filter(|card| card.is_object())?;
+        return Some(json!({ "$type": "app.bsky.embed.external", "external": card }));
+    }
+    if let Some(video) = media.iter().position(crate::domain::content::Media::is_video) {
+        let mut embed = uploaded(handles, video, "video")?;
+        embed["$type"] = "app.bsky.embed.video".into();
+        if !media[video].alt_text.is_empty() {
+            embed["alt"] = media[video].alt_text.as_str().into();
+        }
+        return Some(embed);
+    }
+    let image = |(i, item): (usize, &crate::domain::content::Media)| {
+        let mut image = uploaded(handles, i, "image")?;
+        image["alt"] = item.alt_text.as_str().into();
+        Some(image)
+    };
+    let images: Vec<_> = media.iter().enumerate().filter_map(image).collect();
+    (!images.is_empty()).then(|| json!({ "$type": "app.bsky.embed.images", "images": images }))
+}
+
+/// An upload under that name, with its proportions where they are known.
+fn uploaded(handles: &HandleMap, i: usize, name: &str) -> Option<Value> {
     let stored = handles.get(&blob_step(i))?;
-    let mut image = json!({ "image": stored.get("blob")?, "alt": alt });
+    let mut embed = json!({ name: stored.get("blob")? });
     let (width, height) = (stored.get("width")?.as_i64()?, stored.get("height")?.as_i64()?);
     if width > 0 && height > 0 {
-        image["aspectRatio"] = json!({ "width": width, "height": height });
+        embed["aspectRatio"] = json!({ "width": width, "height": height });
     }
-    Some(image)
+    Some(embed)
 }
 
 /// The body of `putRecord`; a null `swapRecord` forbids replacing another record.
@@ -164,9 +202,7 @@ pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
     let link = usize::try_from(limits.link_length).unwrap_or(0);
     check.text(content, text::length(text, link, false), text.len());
     check.media(content);
-    if matches!(content.settings, Settings::Mastodon(_)) {
-        check.foreign_settings("Mastodon");
-    }
+    check.settings(&content.settings, matches!(content.settings, Settings::Bluesky(_)));
     let settings = settings(content);
     if settings.languages.len() > 3 {
         let text = format!("{} languages are given, Bluesky accepts at most 3", settings.languages.len());
@@ -327,7 +363,7 @@ mod tests {
         assert_eq!(check(&content(&"👩‍👩‍👧‍👦".repeat(121))), ["TEXT_TOO_LARGE"]);
         let mut all = content("");
         all.media =
-            vec![Media { content_type: "video/mp4".into(), size_bytes: 3_000_000, ..Media::default() }; 5];
+            vec![Media { content_type: "image/bmp".into(), size_bytes: 3_000_000, ..Media::default() }; 5];
         all.settings = Settings::Bluesky(BlueskySettings {
             languages: vec!["en".into(), "de".into(), "x".into(), "fr".into()],
             self_labels: vec!["spam".into()],

@@ -267,3 +267,28 @@ async fn says_what_is_wrong_with_a_login() {
     let gone = bluesky.login(&server, HANDLE, PASSWORD).await.unwrap_err();
     assert!(matches!(gone, ConnectFault::Unreachable { .. }), "{gone:?}");
 }
+
+#[tokio::test]
+async fn each_listed_refusal_proves_what_the_table_says() {
+    use crate::networks::wire::Proof;
+    let bench = Bench::new().await;
+    let (bluesky, session) = connected(&bench).await;
+    let work = work(&bluesky, "refused", 0);
+    let ready = ready(&bluesky, &session, &work, &mut Kept::default()).await;
+    for rule in errors::RULES {
+        let (status, text, proof) = rule.parts();
+        let body = json!({ "error": text });
+        bench.fault("bluesky", "publish", json!({ "kind": "status", "code": status, "body": body })).await;
+        let outcome = bluesky.send(Armed::for_tests(false, TIME), &session, &work, &ready).await.outcome;
+        let fits = match (proof, &outcome) {
+            (Proof::Rejected(code, _), Outcome::Rejected { code: seen, .. })
+            | (Proof::Transient(code, _), Outcome::Transient { code: seen, .. })
+            | (Proof::Stale(code, _), Outcome::Stale { code: seen, .. }) => code == seen,
+            (Proof::TokenExpired, Outcome::TokenExpired)
+            | (Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
+            _ => false,
+        };
+        assert!(fits, "{status} {text}: {outcome:?}");
+    }
+    assert_eq!(bench.ledger().await.len(), 0);
+}

@@ -1,4 +1,4 @@
-//! Bringing a Mastodon account in: prove that the server is one, register there, send the user to it, trade the code.
+//! Bringing an account in: prove that the server is one of the network, register there, send the user to it, trade the code.
 //!
 //! Endpoints come from the server's metadata (Mastodon 4.3 and later) or from the documented paths, and always lie on
 //! the server itself: metadata that points elsewhere is refused, so a rogue server cannot collect another's codes.
@@ -15,14 +15,8 @@ use super::{
         connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
         server::{self, same_origin},
     },
-    Call, Limits, Mastodon, Secret, Tokens, json, limits, text_of,
+    Call, Limits, Mastodon, Network, Secret, Tokens, dialect, json, text_of,
 };
-
-/// What publishing, looking back and naming the account need.
-const SCOPES: &str = "read:accounts read:statuses write:statuses write:media";
-
-/// Software whose servers remember `Idempotency-Key`; elsewhere a lost answer could not be settled.
-const REMEMBER_KEYS: [&str; 6] = ["mastodon", "hometown", "fedibird", "pleroma", "akkoma", "glitchcafe"];
 
 /// Mastodon before 4.3 clears applications away that nobody used; a registration there is not kept longer than this.
 const OLD_SERVER_REGISTRATION_MS: i64 = 86_400_000;
@@ -69,18 +63,18 @@ impl Registration {
         Call::post(&self.revocation, "").form(&fields)
     }
 
-    fn authorization_url(&self, ask: &Begin<'_>) -> Result<String, ConnectFault> {
-        let mut url = Url::parse(&self.authorization).map_err(|_| wrong_kind(ask.server))?;
+    fn authorization_url(&self, ask: &Begin<'_>, scope: &str) -> Option<String> {
+        let mut url = Url::parse(&self.authorization).ok()?;
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
             ("client_id", &self.client_id),
             ("redirect_uri", ask.redirect_uri),
-            ("scope", SCOPES),
+            ("scope", scope),
             ("state", ask.state),
             ("code_challenge", ask.challenge),
             ("code_challenge_method", "S256"),
         ]);
-        Ok(url.into())
+        Some(url.into())
     }
 }
 
@@ -95,13 +89,14 @@ struct Instance {
 impl Connect for Mastodon {
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
         let instance = self.instance(ask.server).await?;
-        self.require_keys(ask.server, &instance).await?;
+        self.require_dialect(ask.server, &instance).await?;
         let known = ask.registration.and_then(Registration::parse);
         let registration = match known.filter(|known| known.is_usable(self.clock.now_ms())) {
             Some(known) => known,
             None => self.register(ask.server, ask.redirect_uri).await?,
         };
-        let authorization_url = registration.authorization_url(&ask)?;
+        let authorization_url = registration.authorization_url(&ask, &self.dialect.scope());
+        let authorization_url = authorization_url.ok_or_else(|| self.wrong_kind(ask.server))?;
         Ok(Began {
             authorization_url,
             issuer: registration.issuer.clone(),
@@ -109,15 +104,16 @@ impl Connect for Mastodon {
         })
     }
 
-    async fn finish(&self, ask: Finish<'_>) -> Result<Connected, ConnectFault> {
+    async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
         let registration = Registration::parse(ask.registration)
             .ok_or_else(|| ConnectFault::RegistrationVoid { server: server::host(ask.server) })?;
+        let scope = self.dialect.scope();
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", ask.code),
             ("redirect_uri", ask.redirect_uri),
             ("code_verifier", ask.verifier),
-            ("scope", SCOPES),
+            ("scope", &scope),
         ];
         let response = self.call(ask.server, registration.token_call(&fields)).await?;
         let body = json(&response).unwrap_or_default();
@@ -133,9 +129,10 @@ impl Connect for Mastodon {
             }
             _ => return Err(self.refusal(ask.server, &response)),
         }
-        let tokens = tokens(&body, self.clock.now_ms()).ok_or_else(|| wrong_kind(ask.server))?;
+        let tokens = tokens(&body, self.clock.now_ms()).ok_or_else(|| self.wrong_kind(ask.server))?;
         let granted: Vec<_> = text_of(&body, "scope").split_whitespace().collect();
-        let missing: Vec<_> = SCOPES.split(' ').filter(|scope| !covers(&granted, scope)).collect();
+        let asked = self.dialect.facts.scopes.iter().copied();
+        let missing: Vec<_> = asked.filter(|scope| !covers(&granted, scope)).collect();
         if !granted.is_empty() && !missing.is_empty() {
             return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
         }
@@ -145,7 +142,8 @@ impl Connect for Mastodon {
         let account = json(&response).filter(|_| response.status().is_success());
         let account = account.ok_or_else(|| self.refusal(ask.server, &response))?;
         let instance = self.instance(ask.server).await?;
-        connected(ask.server, &account, instance, tokens, &registration).ok_or_else(|| wrong_kind(ask.server))
+        let connected = connected(ask.server, &account, instance, tokens, &registration);
+        connected.map(|connected| vec![connected]).ok_or_else(|| self.wrong_kind(ask.server))
     }
 }
 
@@ -154,22 +152,22 @@ impl Mastodon {
         for path in ["/api/v2/instance", "/api/v1/instance"] {
             let response = self.get(server, path).await?;
             if response.status().is_redirection() {
-                return Err(moved(server, &response));
+                return Err(self.moved(server, &response));
             }
             if response.status().is_server_error() || response.status().as_u16() == 429 {
                 return Err(self.refusal(server, &response));
             }
-            let instance =
-                json(&response).filter(|_| response.status().is_success()).as_ref().and_then(instance);
+            let instance = json(&response).filter(|_| response.status().is_success());
+            let instance = instance.and_then(|body| instance_of(&body, self.limits()));
             if let Some(instance) = instance {
                 return Ok(instance);
             }
         }
-        Err(wrong_kind(server))
+        Err(self.wrong_kind(server))
     }
 
-    /// Refuses servers whose software is known not to remember idempotency keys.
-    async fn require_keys(&self, server: &str, instance: &Instance) -> Result<(), ConnectFault> {
+    /// Refuses servers that run other software than this network's; where that is another network here, says which.
+    async fn require_dialect(&self, server: &str, instance: &Instance) -> Result<(), ConnectFault> {
         let links = json(&self.get(server, "/.well-known/nodeinfo").await?).unwrap_or_default();
         let links = links.get("links").and_then(Value::as_array).cloned().unwrap_or_default();
         let href = links.iter().map(|link| text_of(link, "href")).find(|href| same_origin(server, href));
@@ -178,17 +176,27 @@ impl Mastodon {
                 .and_then(|info| info.pointer("/software/name")?.as_str().map(str::to_lowercase)),
             None => None,
         };
+        let host = server::host(server);
         match software {
-            Some(name) if REMEMBER_KEYS.contains(&name.as_str()) => Ok(()),
-            None if instance.api_version.is_some() => Ok(()),
-            Some(name) => Err(ConnectFault::Unsupported { server: server::host(server), software: name }),
-            None => Err(wrong_kind(server)),
+            Some(name) if self.dialect.speaks(&name) => Ok(()),
+            None if instance.api_version.is_some() && self.id() == "mastodon" => Ok(()),
+            Some(name) => match dialect::of_software(&name) {
+                Some(other) => {
+                    Err(ConnectFault::OtherNetwork { server: host, software: name, network: other.facts.id })
+                }
+                None if self.id() == "mastodon" => {
+                    Err(ConnectFault::Unsupported { server: host, software: name })
+                }
+                None => Err(self.wrong_kind(server)),
+            },
+            None => Err(self.wrong_kind(server)),
         }
     }
 
     async fn register(&self, server: &str, redirect_uri: &str) -> Result<Registration, ConnectFault> {
         let mut registration = self.endpoints(server).await?;
-        let fields = [("client_name", "postmesh"), ("redirect_uris", redirect_uri), ("scopes", SCOPES)];
+        let scope = self.dialect.scope();
+        let fields = [("client_name", "postmesh"), ("redirect_uris", redirect_uri), ("scopes", &scope)];
         let response = self.call(server, Call::post(server, "/api/v1/apps").form(&fields)).await?;
         let body = json(&response).unwrap_or_default();
         registration.client_id = text_of(&body, "client_id").into();
@@ -236,7 +244,31 @@ impl Mastodon {
 
     fn refusal(&self, server: &str, response: &Response<Bytes>) -> ConnectFault {
         let body = json(response).unwrap_or_default();
-        ConnectFault::from_answer(server, "Mastodon", response, text_of(&body, "error"), self.clock.now_ms())
+        ConnectFault::from_answer(
+            server,
+            self.display_name(),
+            response,
+            text_of(&body, "error"),
+            self.clock.now_ms(),
+        )
+    }
+
+    fn wrong_kind(&self, server: &str) -> ConnectFault {
+        ConnectFault::WrongKind { server: server::host(server), network: self.display_name() }
+    }
+
+    fn moved(&self, server: &str, response: &Response<Bytes>) -> ConnectFault {
+        let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
+        let target = location
+            .and_then(|location| Url::parse(location).ok())
+            .filter(|url| !same_origin(server, url.as_str()));
+        target.map_or_else(
+            || self.wrong_kind(server),
+            |target| ConnectFault::Moved {
+                server: server::host(server),
+                target: target.origin().ascii_serialization(),
+            },
+        )
     }
 }
 
@@ -279,12 +311,11 @@ pub(super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
 }
 
 /// `domain` in version 2, `uri` in version 1; with the limits announced, others from the table.
-fn instance(body: &Value) -> Option<Instance> {
+fn instance_of(body: &Value, mut limits: Limits) -> Option<Instance> {
     let domain =
         Some(text_of(body, "domain")).filter(|domain| !domain.is_empty()).unwrap_or(text_of(body, "uri"));
     let domain = domain.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let is_instance = !domain.is_empty() && !text_of(body, "version").is_empty();
-    let mut limits = limits();
     let number = |path: &str| body.pointer(path).and_then(Value::as_i64).filter(|n| *n > 0);
     let small = |path: &str| number(path).and_then(|n| i32::try_from(n).ok());
     let set = |field: &mut i32, announced: Option<i32>| *field = announced.unwrap_or(*field);
@@ -297,12 +328,20 @@ fn instance(body: &Value) -> Option<Instance> {
     set(&mut limits.link_length, small("/configuration/statuses/characters_reserved_per_url"));
     set(&mut limits.alt_text_length, small("/configuration/media_attachments/description_limit"));
     let set = |field: &mut i64, announced: Option<i64>| *field = announced.unwrap_or(*field);
-    set(&mut limits.image_bytes, number("/configuration/media_attachments/image_size_limit"));
+    // `upload_limit` is Pleroma's, in the same place since its first releases.
+    let any = number("/upload_limit");
+    set(&mut limits.image_bytes, number("/configuration/media_attachments/image_size_limit").or(any));
+    set(&mut limits.video_bytes, number("/configuration/media_attachments/video_size_limit").or(any));
+    set(&mut limits.video_pixels, number("/configuration/media_attachments/video_matrix_limit"));
     set(&mut limits.image_pixels, number("/configuration/media_attachments/image_matrix_limit"));
     let types =
         body.pointer("/configuration/media_attachments/supported_mime_types").and_then(Value::as_array);
     if let Some(types) = types {
         limits.image_types.retain(|ours| types.iter().any(|theirs| theirs == ours));
+        limits.video_types.retain(|ours| types.iter().any(|theirs| theirs == ours));
+        if limits.video_types.is_empty() {
+            limits.videos = 0;
+        }
     }
     is_instance.then(|| Instance {
         domain: domain.to_owned(),
@@ -316,29 +355,15 @@ fn covers(granted: &[&str], scope: &str) -> bool {
     granted.contains(&scope) || scope.split_once(':').is_some_and(|(family, _)| granted.contains(&family))
 }
 
-fn wrong_kind(server: &str) -> ConnectFault {
-    ConnectFault::WrongKind { server: server::host(server), network: "Mastodon" }
-}
-
-fn moved(server: &str, response: &Response<Bytes>) -> ConnectFault {
-    let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-    let target = location
-        .and_then(|location| Url::parse(location).ok())
-        .filter(|url| !same_origin(server, url.as_str()));
-    target.map_or_else(
-        || wrong_kind(server),
-        |target| ConnectFault::Moved {
-            server: server::host(server),
-            target: target.origin().ascii_serialization(),
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn instance(body: &Value) -> Option<Instance> {
+        instance_of(body, dialect::limits())
+    }
 
     #[test]
     fn takes_the_limits_a_server_announces() {
@@ -347,10 +372,13 @@ mod tests {
             "configuration": {
                 "statuses": { "max_characters": 11_000, "max_media_attachments": 16, "characters_reserved_per_url": 23 },
                 "media_attachments": { "description_limit": 3000, "image_size_limit": 1_000_000, "image_matrix_limit": 5,
+                    "video_size_limit": 2_000_000, "video_matrix_limit": 7,
                     "supported_mime_types": ["image/png", "video/mp4"] },
             },
         });
         let big = instance(&announced).unwrap();
+        assert_eq!(big.limits.video_types, ["video/mp4"]);
+        assert_eq!((big.limits.video_bytes, big.limits.video_pixels), (2_000_000, 7));
         assert_eq!(
             (big.limits.text_length, big.limits.images, big.limits.alt_text_length),
             (11_000, 16, 3000)

@@ -60,12 +60,12 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         422,
         "Validation failed: File",
-        Proof::Rejected("MEDIA_REFUSED", "The server does not accept this file. Use another picture."),
+        Proof::Rejected("MEDIA_REFUSED", "The server does not accept this file. Use another one."),
     ),
     rule(
         422,
         "Error processing thumbnail for uploaded media",
-        Proof::Rejected("MEDIA_REFUSED", "The server could not process the picture. Use another one."),
+        Proof::Rejected("MEDIA_REFUSED", "The server could not process the file. Use another one."),
     ),
     rule(
         422,
@@ -79,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         422,
         "Cannot attach files that have not finished processing",
-        Proof::Transient("MEDIA_PROCESSING", "The server is still processing the pictures."),
+        Proof::Transient("MEDIA_PROCESSING", "The server is still processing what is attached."),
     ),
     rule(
         422,
@@ -107,7 +107,7 @@ pub(super) const MEDIA_GONE: Rule = rule(
 
 /// A proxy in front of the server says that the upload is too large.
 pub(super) const UPLOAD_TOO_LARGE: (&str, &str) =
-    ("IMAGE_TOO_LARGE", "The server does not accept a picture of this size. Use a smaller one.");
+    ("FILE_TOO_LARGE", "The server does not accept a file of this size. Use a smaller one.");
 
 /// Whether an answer of the token endpoint means that the authorization is over for good (doorkeeper, RFC 6749 5.2).
 pub(super) fn ends_session(status: u16, code: &str) -> bool {

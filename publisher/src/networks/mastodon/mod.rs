@@ -1,16 +1,21 @@
-//! Mastodon and its relatives (Pleroma, Akkoma, Glitch): every account lives on a server of its own, and
-//! the server says what it accepts.
+//! Mastodon and what speaks its API (Pixelfed, GoToSocial, Pleroma, Akkoma): every account lives on a server of its own,
+//! and the server says what it accepts. `dialect` holds what differs.
 //!
 //! <https://docs.joinmastodon.org/methods/> · `connect` finds the server and brings accounts in, `publish` builds the
-//! post, `read` looks back, `errors` says what a refusal proves. A lost answer is settled by the `Idempotency-Key`,
-//! which servers remember for an hour; after that only the account's own posts can tell.
+//! post, `read` looks back, `errors` says what a refusal proves. At Mastodon a lost answer is settled by the
+//! `Idempotency-Key`, which servers remember for an hour; after that, and elsewhere, only the account's own posts tell.
 
 mod connect;
+mod dialect;
 mod errors;
+#[cfg(test)]
+pub(crate) mod proof;
 mod publish;
 mod read;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_dialects;
 
 use std::sync::Arc;
 
@@ -20,10 +25,12 @@ use http::{Method, Response};
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 
+use self::dialect::Dialect;
+#[cfg(test)]
+pub(super) use self::dialect::limits;
 use super::{
-    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault,
-    Secret, Session, Tokens,
-    limits::{Limits, Permits, Violation},
+    Facts, HandleMap, Handles, Network, PostMetrics, Ready, RefreshFault, Secret, Session, Tokens,
+    limits::{Limits, Violation},
     wire::{self, Call, json, text_of},
 };
 use crate::{
@@ -36,59 +43,42 @@ use crate::{
     store::Armed,
 };
 
-const FACTS: Facts = Facts {
-    id: "mastodon",
-    display_name: "Mastodon",
-    class: DeliveryClass::IdempotencyKey,
-    connect: &[ConnectMethod::OAuth],
-    needs_server: true,
-    capabilities: Capabilities {
-        text_only: true,
-        alt_text: true,
-        threads: true,
-        metrics: true,
-        delete: true,
-    },
-    permits: PERMITS,
-};
-
-/// A stock server takes 300 statuses of an account in 3 hours
-/// (<https://docs.joinmastodon.org/api/rate-limits/>, `RateLimiter::FAMILIES` in app/lib/rate_limiter.rb). Its 300 calls
-/// of a token in 5 minutes (config/initializers/rack_attack.rb) are never reached by statuses alone. Where a server's
-/// administrators allow less, its headers say so.
-const PERMITS: &[Permits] = &[Permits::per_hours(300, 3)];
-
-/// What a stock server accepts; each server's own figures override these when an account is connected.
-pub(super) fn limits() -> Limits {
-    Limits {
-        text_length: 500,
-        text_bytes: 0,
-        link_length: 23,
-        images: 4,
-        image_bytes: 16_777_216,
-        image_pixels: 33_177_600,
-        image_types: ["image/jpeg", "image/png", "image/gif", "image/webp"].map(String::from).to_vec(),
-        alt_text_length: 1500,
-    }
-}
-
 /// The adapter.
 #[derive(Clone)]
 pub struct Mastodon {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
+    dialect: &'static Dialect,
 }
 
 impl std::fmt::Debug for Mastodon {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Mastodon")
+        f.write_str(self.dialect.facts.display_name)
     }
 }
 
 impl Mastodon {
-    /// Speaks through this client.
+    /// Mastodon and its forks, through this client.
     pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock }
+        Self { http, clock, dialect: &dialect::MASTODON }
+    }
+
+    /// Pixelfed.
+    #[must_use]
+    pub fn pixelfed(&self) -> Self {
+        Self { dialect: &dialect::PIXELFED, ..self.clone() }
+    }
+
+    /// `GoToSocial`.
+    #[must_use]
+    pub fn gotosocial(&self) -> Self {
+        Self { dialect: &dialect::GOTOSOCIAL, ..self.clone() }
+    }
+
+    /// Pleroma and Akkoma.
+    #[must_use]
+    pub fn pleroma(&self) -> Self {
+        Self { dialect: &dialect::PLEROMA, ..self.clone() }
     }
 
     /// An ordinary call; anything but a 2xx is a fault.
@@ -105,11 +95,11 @@ impl Mastodon {
 #[async_trait]
 impl Network for Mastodon {
     fn facts(&self) -> &'static Facts {
-        &FACTS
+        &self.dialect.facts
     }
 
     fn limits(&self) -> Limits {
-        limits()
+        (self.dialect.limits)()
     }
 
     /// Nothing varies: the key is part of the work.
@@ -117,8 +107,8 @@ impl Network for Mastodon {
         Value::Object(serde_json::Map::new())
     }
 
-    fn validate(&self, limits: &Limits, content: &Content) -> Vec<Violation> {
-        publish::validate(limits, content)
+    fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
+        publish::validate(&self.dialect.facts, limits, content, position)
     }
 
     async fn prepare(

@@ -3,33 +3,34 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::Response;
-use postmesh_kit::http::Bounds;
+use futures::{StreamExt, stream};
+use http::{Request, Response};
 use serde_json::json as object;
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{text, thread, validate::Check},
-    Answer, Call, Content, Fault, Handles, Limits, Mastodon, MediaSource, Session, Violation, Work, errors,
-    json, read, text_of, wire,
+    super::{pieces::pieces, text, thread, validate::Check},
+    Answer, Call, Content, Facts, Fault, Handles, Limits, Mastodon, MediaSource, Session, Violation, Work,
+    errors, json, read, text_of, wire,
 };
 use crate::{
     domain::{
-        content::{MastodonSettings, Media, Settings, Visibility},
+        content::Media,
         outcome::Outcome,
+        settings::{MastodonSettings, Settings, Visibility},
     },
-    media::{Rendition, Room},
+    media::{Rendition, Room, Whole},
 };
 
 /// How long `prepare` waits for one upload to be processed before it asks to be called again.
 const PROCESSING: Duration = Duration::from_secs(45);
 
-/// Uploads carry megabytes over slow lines.
-const UPLOAD: Bounds = Bounds { answer_in: Duration::from_mins(2), body: 1 << 20 };
-
 /// Everything a server with these limits would refuse.
-pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
-    let mut check = Check::new("Mastodon", limits);
+pub(super) fn validate(facts: &Facts, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
+    let mut check = Check::new(facts.display_name, limits);
+    if !facts.capabilities.threads {
+        check.no_threads(position);
+    }
     let settings = settings(content);
     let link = usize::try_from(limits.link_length).unwrap_or(0);
     let length =
@@ -38,7 +39,7 @@ pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
     check.media(content);
     match &content.settings {
         Settings::None | Settings::Mastodon(_) => {}
-        Settings::Bluesky(_) => check.foreign_settings("Bluesky"),
+        other => check.foreign_settings(other.network()),
     }
     let language = settings.language.as_str();
     let is_code = language.len() == 2 && language.chars().all(|c| c.is_ascii_lowercase());
@@ -130,7 +131,7 @@ impl Mastodon {
         handles.save(thread::REPLY, object!({ "parent": reply.parent_native_id })).await
     }
 
-    /// Uploads one picture unless that is done, and waits until the server has processed it.
+    /// Uploads one picture or video unless that is done, and waits until the server has processed it.
     pub(super) async fn upload_step(
         &self,
         session: &Session,
@@ -145,9 +146,16 @@ impl Mastodon {
         let (id, ready) = if let Some(stored) = stored {
             (text_of(&stored, "id").to_owned(), stored["ready"] == true)
         } else {
-            let rendition = media.read(work.workspace_id, item.media_id, Room::of(&session.limits)).await?;
-            wire::pass("prep.media_put.before").await?;
-            let (id, ready) = self.upload(session, item, &rendition).await?;
+            let (id, ready) = if item.is_video() {
+                let whole = media.open(work.workspace_id, item.media_id).await?;
+                wire::pass("prep.media_put.before").await?;
+                self.upload_video(session, item, whole).await?
+            } else {
+                let room = Room::of(&session.limits);
+                let rendition = media.read(work.workspace_id, item.media_id, room).await?;
+                wire::pass("prep.media_put.before").await?;
+                self.upload(session, item, &rendition).await?
+            };
             wire::pass("prep.media_put.after").await?;
             handles.save(&step, object!({ "id": id, "ready": ready })).await?;
             let stored = &handles.stored()[&step];
@@ -168,18 +176,45 @@ impl Mastodon {
         rendition: &Rendition,
     ) -> Result<(String, bool), Fault> {
         let (content_type, form) = multipart(rendition, &item.alt_text);
+        let bounds = wire::upload_bounds(form.len());
         let call = Call::post(&session.server, "/api/v2/media")
             .bearer(session.access_token.expose())
             .body(&content_type, form);
-        let response = call.read(&self.http.bounded(UPLOAD)).await?;
+        let response = call.read(&self.http.bounded(bounds)).await?;
+        self.attached(&response)
+    }
+
+    /// The same for a file that is read while it goes out.
+    async fn upload_video(
+        &self,
+        session: &Session,
+        item: &Media,
+        whole: Whole,
+    ) -> Result<(String, bool), Fault> {
+        let seed = format!("{}|{}", item.media_id, whole.size_bytes);
+        let frame = Frame::new(seed.as_bytes(), &whole.content_type, "video", &item.alt_text);
+        let call = Call::post(&session.server, "/api/v2/media")
+            .bearer(session.access_token.expose())
+            .header("content-type", &frame.content_type());
+        let (head, _) = call.build().map_err(|error| wire::unanswered_read(&error))?.into_parts();
+        let length = whole.size_bytes + (frame.before.len() + frame.after.len()) as u64;
+        let bounds = wire::upload_bounds(usize::try_from(length).unwrap_or(usize::MAX));
+        let edge = |bytes: Bytes| stream::once(std::future::ready(Ok::<_, std::io::Error>(bytes)));
+        let body = edge(frame.before).chain(pieces(whole)).chain(edge(frame.after));
+        let sent = self.http.bounded(bounds).send_stream(Request::from_parts(head, ()), length, body).await;
+        self.attached(&sent.map_err(|error| wire::unanswered_read(&error))?)
+    }
+
+    /// The id of an upload, and whether it is ready.
+    fn attached(&self, response: &Response<Bytes>) -> Result<(String, bool), Fault> {
         if response.status().as_u16() == 413 {
             let (code, message) = errors::UPLOAD_TOO_LARGE;
             return Err(Fault::Rejected { code: code.into(), message: message.into() });
         }
         if !response.status().is_success() {
-            return Err(self.fault(&response));
+            return Err(self.fault(response));
         }
-        let body = json(&response).unwrap_or_default();
+        let body = json(response).unwrap_or_default();
         let id = text_of(&body, "id").to_owned();
         if id.is_empty() {
             let message = "The server's answer to the upload holds no id.".into();
@@ -201,7 +236,7 @@ impl Mastodon {
                 return Ok(());
             }
             if waited >= PROCESSING {
-                let message = "The server is still processing a picture.".into();
+                let message = "The server is still processing a picture or video.".into();
                 let retry_after = Some(Duration::from_secs(5));
                 return Err(Fault::Transient { code: "MEDIA_PROCESSING".into(), message, retry_after });
             }
@@ -224,32 +259,47 @@ pub(super) fn settings(content: &Content) -> MastodonSettings {
     }
 }
 
-/// A form of `file` and `description` whose length is known beforehand: some proxies refuse chunked uploads. The
-/// boundary comes from the content, so it cannot occur inside by accident and the same file makes the same bytes.
-fn multipart(rendition: &Rendition, alt_text: &str) -> (String, Bytes) {
-    let digest = Sha256::new().chain_update(&rendition.bytes).chain_update(alt_text).finalize();
-    let boundary = format!("postmesh-{}", data_encoding::HEXLOWER.encode(&digest[..16]));
-    let extension = rendition.content_type.split('/').nth(1).unwrap_or("bin");
-    let mut form = BytesMut::with_capacity(rendition.bytes.len() + alt_text.len() + 512);
-    if !alt_text.is_empty() {
-        form.put_slice(
+/// A form of `file` and `description` around a file, whose length is known beforehand: some proxies refuse chunked uploads.
+/// The boundary comes from the content, so it cannot occur inside by accident and the same file makes the same bytes.
+struct Frame {
+    boundary: String,
+    before: Bytes,
+    after: Bytes,
+}
+
+impl Frame {
+    fn new(seed: &[u8], content_type: &str, name: &str, alt_text: &str) -> Self {
+        let digest = Sha256::new().chain_update(seed).chain_update(alt_text).finalize();
+        let boundary = format!("postmesh-{}", data_encoding::HEXLOWER.encode(&digest[..16]));
+        let extension = content_type.split('/').nth(1).unwrap_or("bin");
+        let description = if alt_text.is_empty() {
+            String::new()
+        } else {
             format!(
                 "--{boundary}\r\ncontent-disposition: form-data; name=\"description\"\r\n\r\n{alt_text}\r\n"
             )
-            .as_bytes(),
+        };
+        let before = format!(
+            "{description}--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; \
+             filename=\"{name}.{extension}\"\r\ncontent-type: {content_type}\r\n\r\n"
         );
+        let after = format!("\r\n--{boundary}--\r\n").into();
+        Self { boundary, before: before.into(), after }
     }
-    form.put_slice(
-        format!(
-            "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"picture.{extension}\"\r\n\
-             content-type: {}\r\n\r\n",
-            rendition.content_type
-        )
-        .as_bytes(),
-    );
-    form.put_slice(&rendition.bytes);
-    form.put_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    (format!("multipart/form-data; boundary={boundary}"), form.freeze())
+
+    fn content_type(&self) -> String {
+        format!("multipart/form-data; boundary={}", self.boundary)
+    }
+}
+
+/// The whole form of a picture.
+fn multipart(rendition: &Rendition, alt_text: &str) -> (String, Bytes) {
+    let frame = Frame::new(&rendition.bytes, &rendition.content_type, "picture", alt_text);
+    let mut form = BytesMut::with_capacity(rendition.bytes.len() + frame.before.len() + frame.after.len());
+    for part in [&frame.before, &rendition.bytes, &frame.after] {
+        form.put_slice(part);
+    }
+    (frame.content_type(), form.freeze())
 }
 
 #[cfg(test)]
@@ -365,8 +415,10 @@ mod tests {
     #[test]
     fn counts_like_the_server() {
         let limits = super::super::limits();
-        let check =
-            |content: &Content| validate(&limits, content).into_iter().map(|v| v.reason).collect::<Vec<_>>();
+        let facts = &super::super::dialect::MASTODON.facts;
+        let check = |content: &Content| {
+            validate(facts, &limits, content, 0).into_iter().map(|v| v.reason).collect::<Vec<_>>()
+        };
         assert_eq!(check(&content(&"x".repeat(500))), [""; 0]);
         assert_eq!(check(&content(&"x".repeat(501))), ["TEXT_TOO_LONG"]);
         let link = format!("{} https://example.com/{}", "x".repeat(476), "y".repeat(300));
@@ -380,7 +432,7 @@ mod tests {
         };
         warned.settings = Settings::Mastodon(settings);
         assert_eq!(check(&warned), ["TEXT_TOO_LONG", "LANGUAGE"]);
-        let text = &validate(&limits, &content(&"x".repeat(501)))[0].description;
+        let text = &validate(facts, &limits, &content(&"x".repeat(501)), 0)[0].description;
         assert_eq!(text, "the text has 501 characters, Mastodon accepts at most 500 on this account");
     }
 

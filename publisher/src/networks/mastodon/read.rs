@@ -4,8 +4,10 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    super::text::shorten_mentions, AttemptFacts, Call, Fault, Mastodon, PostMetrics, Session, Work, json,
-    publish::settings, text_of,
+    super::text::{shorten_mentions, unescape},
+    AttemptFacts, Call, Fault, Mastodon, PostMetrics, Session, Work, json,
+    publish::settings,
+    text_of,
 };
 use crate::domain::delivery::Reply;
 
@@ -162,6 +164,7 @@ fn metrics(native_id: &str, status: &Value) -> PostMetrics {
         likes: count("favourites_count"),
         reposts: count("reblogs_count"),
         replies: count("replies_count"),
+        ..PostMetrics::default()
     }
 }
 
@@ -217,40 +220,6 @@ fn plain_text(html: &str) -> String {
     }
     text.push_str(rest);
     unescape(&text)
-}
-
-fn unescape(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        plain.push_str(&rest[..at]);
-        let entity = rest[at..].find(';').filter(|end| *end <= 10).map(|end| &rest[at + 1..at + end]);
-        if let Some((c, len)) = entity.and_then(|entity| character(entity).map(|c| (c, entity.len()))) {
-            plain.push(c);
-            rest = &rest[at + len + 2..];
-        } else {
-            plain.push('&');
-            rest = &rest[at + 1..];
-        }
-    }
-    plain.push_str(rest);
-    plain
-}
-
-fn character(entity: &str) -> Option<char> {
-    match entity {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        "nbsp" => Some(' '),
-        _ => {
-            let number = entity.strip_prefix('#')?;
-            let hex = number.strip_prefix(['x', 'X']).map(|hex| u32::from_str_radix(hex, 16));
-            char::from_u32(hex.unwrap_or_else(|| number.parse()).ok()?)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ async fn connected(bench: &Bench) -> (Mastodon, Session) {
         state: "s",
         challenge: CHALLENGE,
         registration: None,
+        app: None,
     };
     let began = mastodon.begin(ask).await.unwrap();
     let back = bench.press(&began.authorization_url, "authorize").await;
@@ -33,8 +34,9 @@ async fn connected(bench: &Bench) -> (Mastodon, Session) {
         registration: began.registration.expose(),
         code: &back["code"],
         verifier: VERIFIER,
+        app: None,
     };
-    let connected = mastodon.finish(ask).await.unwrap();
+    let connected = mastodon.finish(ask).await.unwrap().remove(0);
     assert!(connected.handle.starts_with("@demo@"), "{}", connected.handle);
     assert_eq!((connected.limits.text_length, connected.limits.images), (500, 4));
     (mastodon, session("mastodon", connected))
@@ -278,6 +280,7 @@ async fn says_what_is_wrong_with_a_server() {
             state: "s",
             challenge: CHALLENGE,
             registration: None,
+            app: None,
         };
         mastodon.begin(ask).await.unwrap_err()
     };
@@ -290,4 +293,29 @@ async fn says_what_is_wrong_with_a_server() {
     bench.fault("mastodon", "read", json!({ "kind": "status", "code": 502 })).await;
     let away = begin(down).await;
     assert!(matches!(away, ConnectFault::Unreachable { .. }), "{away:?}");
+}
+
+#[tokio::test]
+async fn each_listed_refusal_proves_what_the_table_says() {
+    use crate::networks::wire::Proof;
+    let bench = Bench::new().await;
+    let (mastodon, session) = connected(&bench).await;
+    let work = work(&mastodon, "refused", 0);
+    let ready = ready(&mastodon, &session, &work).await;
+    for rule in errors::RULES {
+        let (status, text, proof) = rule.parts();
+        let body = json!({ "error": text });
+        bench.fault("mastodon", "publish", json!({ "kind": "status", "code": status, "body": body })).await;
+        let outcome = mastodon.send(Armed::for_tests(false, TIME), &session, &work, &ready).await.outcome;
+        let fits = match (proof, &outcome) {
+            (Proof::Rejected(code, _), Outcome::Rejected { code: seen, .. })
+            | (Proof::Transient(code, _), Outcome::Transient { code: seen, .. })
+            | (Proof::Stale(code, _), Outcome::Stale { code: seen, .. }) => code == seen,
+            (Proof::TokenExpired, Outcome::TokenExpired)
+            | (Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
+            _ => false,
+        };
+        assert!(fits, "{status} {text}: {outcome:?}");
+    }
+    assert_eq!(bench.ledger().await.len(), 0);
 }

@@ -1,0 +1,312 @@
+//! Bringing Pages in: the person agrees, the code becomes a token of the person that lives for two months, and that
+//! token shows the Pages with a token of each, which has no end of its own.
+//!
+//! <https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow> ·
+//! <https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived>. Invariant: only Pages on
+//! which the person may create content come in, each with its own token; the person's token is kept sealed beside it, to
+//! ask for another one and to end the authorization.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Response};
+use postmesh_kit::http::GuardedClient;
+use serde_json::{Value, json as object};
+use url::Url;
+
+use super::{
+    super::{
+        App,
+        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+    },
+    Call, DEFAULT_SERVER, Facebook, Fault, RefreshFault, SITE, Secret, Session, Tokens, VERSION, graph, json,
+    limits, server, text_of, wire,
+};
+
+/// What publishing, commenting, reading back and counting need.
+pub(super) const SCOPES: [&str; 5] = [
+    "pages_show_list",
+    "pages_manage_posts",
+    "pages_read_engagement",
+    "pages_manage_engagement",
+    "read_insights",
+];
+
+/// Pages of 100 entries read at most.
+const PAGES: usize = 20;
+
+/// The address where a person agrees.
+pub(in super::super) fn dialog(
+    ask: &Begin<'_>,
+    app: &App,
+    default_server: &str,
+    scopes: &[&str],
+) -> Result<String, ConnectFault> {
+    let site = server::sibling(ask.server, default_server, SITE);
+    let unreadable = |_| wrong_kind(ask.server, "Facebook");
+    let mut url = Url::parse(&format!("{site}{VERSION}/dialog/oauth")).map_err(unreadable)?;
+    url.query_pairs_mut().extend_pairs([
+        ("client_id", app.client_id.as_str()),
+        ("redirect_uri", ask.redirect_uri),
+        ("state", ask.state),
+        ("response_type", "code"),
+        ("scope", &scopes.join(",")),
+        // Asks again for what the person declined before.
+        ("auth_type", "rerequest"),
+    ]);
+    Ok(url.into())
+}
+
+/// A login at Facebook, which this network and Instagram share.
+pub(in super::super) struct Login<'a> {
+    pub(in super::super) http: &'a GuardedClient,
+    pub(in super::super) server: &'a str,
+    pub(in super::super) network: &'static str,
+    pub(in super::super) now_ms: i64,
+}
+
+impl Login<'_> {
+    /// The person's long-lived token for a code, provided that every scope was granted.
+    pub(in super::super) async fn finish(
+        &self,
+        ask: &Finish<'_>,
+        app: &App,
+        scopes: &[&str],
+    ) -> Result<String, ConnectFault> {
+        let path = format!("{VERSION}/oauth/access_token");
+        let ours = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose())];
+        let code = [("redirect_uri", ask.redirect_uri), ("code", ask.code)];
+        let short = self.token(Call::get(self.server, &path, &[ours, code].concat()), true).await?;
+        let trade = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", short.as_str())];
+        let long = self.token(Call::get(self.server, &path, &[ours, trade].concat()), false).await?;
+        let path = format!("{VERSION}/me/permissions");
+        let body = self.read(Call::get(self.server, &path, &[]).bearer(&long)).await?;
+        let granted: Vec<&str> = entries(&body)
+            .iter()
+            .filter(|entry| text_of(entry, "status") == "granted")
+            .map(|entry| text_of(entry, "permission"))
+            .collect();
+        let missing: Vec<_> = scopes.iter().filter(|scope| !granted.contains(scope)).copied().collect();
+        if missing.is_empty() {
+            Ok(long)
+        } else {
+            let server = server::host(self.server);
+            Err(ConnectFault::ScopesMissing { server, missing: missing.join(", ") })
+        }
+    }
+
+    async fn token(&self, call: Call, is_code: bool) -> Result<String, ConnectFault> {
+        let response = self.call(call).await?;
+        let refusal = graph::refusal(&response);
+        match refusal.filter(|refusal| is_code && refusal.code.starts_with("100/")) {
+            Some(refusal) => Err(ConnectFault::CodeRefused {
+                server: server::host(self.server),
+                why: wire::short(&refusal.message).to_owned(),
+            }),
+            None => {
+                let body = self.body(&response)?;
+                let token = text_of(&body, "access_token").to_owned();
+                if token.is_empty() { Err(wrong_kind(self.server, self.network)) } else { Ok(token) }
+            }
+        }
+    }
+
+    /// Everything the person's token shows on an edge of `me`, page after page. The next page is asked for by its
+    /// cursor: the address that the network answers holds the token.
+    pub(in super::super) async fn accounts(
+        &self,
+        token: &str,
+        fields: &str,
+    ) -> Result<Vec<Value>, ConnectFault> {
+        let path = format!("{VERSION}/me/accounts");
+        let (mut after, mut found) = (String::new(), Vec::new());
+        for _ in 0..PAGES {
+            let mut query = vec![("fields", fields), ("limit", "100")];
+            if !after.is_empty() {
+                query.push(("after", after.as_str()));
+            }
+            let body = self.read(Call::get(self.server, &path, &query).bearer(token)).await?;
+            found.extend(entries(&body).iter().cloned());
+            let next = body.pointer("/paging/cursors/after").and_then(Value::as_str).unwrap_or_default();
+            if body.pointer("/paging/next").is_none() || next.is_empty() {
+                break;
+            }
+            next.clone_into(&mut after);
+        }
+        Ok(found)
+    }
+
+    async fn read(&self, call: Call) -> Result<Value, ConnectFault> {
+        let response = self.call(call).await?;
+        self.body(&response)
+    }
+
+    async fn call(&self, call: Call) -> Result<Response<Bytes>, ConnectFault> {
+        call.ask(self.http).await.map_err(|error| ConnectFault::from_http(self.server, &error))
+    }
+
+    fn body(&self, response: &Response<Bytes>) -> Result<Value, ConnectFault> {
+        if response.status().is_success() {
+            return json(response).ok_or_else(|| wrong_kind(self.server, self.network));
+        }
+        Err(refused(self.server, self.network, response, self.now_ms))
+    }
+}
+
+/// What a refusal without a meaning of its own means for connecting.
+pub(in super::super) fn refused(
+    server: &str,
+    network: &'static str,
+    response: &Response<Bytes>,
+    now_ms: i64,
+) -> ConnectFault {
+    let refusal = graph::refusal(response);
+    if refusal.as_ref().is_some_and(|refusal| graph::is_throttled(&refusal.code)) {
+        let retry_after = graph::hold(response.headers());
+        return ConnectFault::RateLimited { server: server::host(server), retry_after };
+    }
+    let why = refusal.map(|refusal| refusal.message).unwrap_or_default();
+    ConnectFault::from_answer(server, network, response, &why, now_ms)
+}
+
+pub(in super::super) fn wrong_kind(server: &str, network: &'static str) -> ConnectFault {
+    ConnectFault::WrongKind { server: server::host(server), network }
+}
+
+fn entries(body: &Value) -> &[Value] {
+    body.get("data").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// What is kept beside a Page's token: the Page's id and the person's token.
+pub(in super::super) fn extra(page_id: &str, person_token: &str) -> Secret {
+    Secret::new(object!({ "page_id": page_id, "person_token": person_token }).to_string())
+}
+
+/// The Page of an account, and the person's token; both empty when nothing was kept.
+fn kept(session: &Session) -> (String, Secret) {
+    let extra: Value = serde_json::from_str(session.extra.expose()).unwrap_or_default();
+    (text_of(&extra, "page_id").to_owned(), Secret::new(text_of(&extra, "person_token")))
+}
+
+/// Whether a Page lets the person create content.
+pub(in super::super) fn is_writable(page: &Value) -> bool {
+    let tasks = page.get("tasks").and_then(Value::as_array);
+    let writes = tasks.is_some_and(|tasks| tasks.iter().any(|task| task == "CREATE_CONTENT"));
+    writes && !text_of(page, "access_token").is_empty()
+}
+
+#[async_trait]
+impl Connect for Facebook {
+    fn default_server(&self) -> &'static str {
+        DEFAULT_SERVER
+    }
+
+    async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
+        let app = ask.app.ok_or_else(|| wrong_kind(ask.server, "Facebook"))?;
+        Ok(Began {
+            authorization_url: dialog(&ask, app, DEFAULT_SERVER, &SCOPES)?,
+            issuer: server::sibling(ask.server, DEFAULT_SERVER, SITE).to_owned(),
+            registration: Secret::default(),
+        })
+    }
+
+    async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
+        let app = ask.app.ok_or_else(|| wrong_kind(ask.server, "Facebook"))?;
+        let now_ms = self.clock.now_ms();
+        let login = Login { http: &self.http, server: ask.server, network: "Facebook", now_ms };
+        let token = login.finish(&ask, app, &SCOPES).await?;
+        let fields = "id,name,username,access_token,tasks,picture.type(large)";
+        let pages = login.accounts(&token, fields).await?;
+        let connected: Vec<_> = pages
+            .iter()
+            .filter(|page| is_writable(page))
+            .map(|page| page_of(ask.server, page, &token))
+            .collect();
+        if connected.is_empty() {
+            let missing = "no Page on which you may create content";
+            return Err(ConnectFault::NothingToConnect { server: server::host(ask.server), missing });
+        }
+        Ok(connected)
+    }
+}
+
+/// A Page with everything that is kept about it.
+fn page_of(server: &str, page: &Value, person_token: &str) -> Connected {
+    let native_id = graph::id_of(page, "id");
+    let (name, username) = (text_of(page, "name"), text_of(page, "username"));
+    let picture = page.pointer("/picture/data/url").and_then(Value::as_str).unwrap_or_default();
+    let extra = extra(&native_id, person_token);
+    Connected {
+        server: server.to_owned(),
+        handle: if username.is_empty() { name.to_owned() } else { format!("@{username}") },
+        display_name: name.to_owned(),
+        avatar_url: picture.to_owned(),
+        profile_url: format!("{SITE}/{native_id}"),
+        native_id,
+        limits: limits(),
+        access_token: Secret::new(text_of(page, "access_token")),
+        refresh_token: None,
+        access_expires_at: None,
+        extra,
+    }
+}
+
+/// Asks for the Page's token with the person's. Repeating it does no harm: no token ends by it.
+pub(in super::super) async fn another_page_token(
+    http: &GuardedClient,
+    session: &Session,
+    now_ms: i64,
+) -> Result<Tokens, RefreshFault> {
+    let revoked =
+        || RefreshFault::Revoked("Facebook ended the authorization; connect the account again".into());
+    let (page_id, person) = kept(session);
+    if person.is_empty() {
+        return Err(revoked());
+    }
+    let path = format!("{VERSION}/{}", super::read::segment(&page_id));
+    let call = Call::get(&session.server, &path, &[("fields", "access_token")]).bearer(person.expose());
+    let later = |why: String, retry_after| RefreshFault::NotExecuted { why, retry_after };
+    let response = call.ask(http).await.map_err(|error| later(error.to_string(), None))?;
+    if response.status().is_success() {
+        let token = text_of(&json(&response).unwrap_or_default(), "access_token").to_owned();
+        // Shown without a token: the person has lost the role on the Page.
+        let access_token = Some(token).filter(|token| !token.is_empty()).ok_or_else(revoked)?;
+        let access_token = Secret::new(access_token);
+        return Ok(Tokens { access_token, refresh_token: None, access_expires_at: None });
+    }
+    match graph::fault(super::errors::RULES, &response, now_ms) {
+        Fault::TokenExpired | Fault::Reconnect { .. } => Err(revoked()),
+        _ if graph::is_missing(&response) => Err(revoked()),
+        fault => Err(later(fault.to_string(), fault.throttled())),
+    }
+}
+
+/// Ends the person's authorization, provided that it shows no other Page: it is one for all of them.
+pub(in super::super) async fn end_authorization(
+    http: &GuardedClient,
+    session: &Session,
+    now_ms: i64,
+) -> Result<(), Fault> {
+    let (_, person) = kept(session);
+    if person.is_empty() {
+        return Ok(());
+    }
+    let login = Login { http, server: &session.server, network: "Facebook", now_ms };
+    // A token that shows nothing any more has ended already.
+    match login.accounts(person.expose(), "id,tasks,access_token").await {
+        Ok(pages) if pages.iter().filter(|page| is_writable(page)).count() <= 1 => {}
+        Ok(_) | Err(ConnectFault::Refused { .. }) => return Ok(()),
+        Err(fault) => {
+            let (code, message) = ("SERVER_UNREACHABLE".into(), fault.to_string());
+            return Err(Fault::Transient { code, message, retry_after: None });
+        }
+    }
+    let address = server::address(&session.server, &format!("{VERSION}/me/permissions"), &[]);
+    let call = Call::new(Method::DELETE, address).bearer(person.expose());
+    let response = call.read(http).await?;
+    let fault = graph::fault(super::errors::RULES, &response, now_ms);
+    if response.status().is_success() || matches!(fault, Fault::TokenExpired | Fault::Reconnect { .. }) {
+        Ok(())
+    } else {
+        Err(fault)
+    }
+}
