@@ -65,6 +65,7 @@ impl Scene {
             user: user.clone(),
             accounts: vec![account.clone()],
             picture: (String::new(), String::new()),
+            clip: (String::new(), String::new()),
         };
         let crowd = Crowd { client, users: vec![member] };
         Ok(Self {

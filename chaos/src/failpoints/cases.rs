@@ -91,9 +91,10 @@ impl<'a> Stage<'a> {
             accounts.push(user.connect(sandbox, case.network, &case.network.handle(&format!("f{n}"))).await?);
         }
         let alt = "a picture".to_owned();
-        let picture = (user.upload(&alt).await?, alt);
+        let picture = (user.upload(&alt).await?, alt.clone());
+        let clip = (user.upload_clip(&alt).await?, alt);
         mesh.kill(0).await?;
-        let crowd = Crowd { client, users: vec![Member { user, accounts, picture }] };
+        let crowd = Crowd { client, users: vec![Member { user, accounts, picture, clip }] };
         Ok(Self {
             case,
             folder: folder.to_owned(),

@@ -22,7 +22,7 @@ use tonic::{
 };
 
 pub use self::{
-    accounts::{NETWORKS, Network, network},
+    accounts::{NETWORKS, Needs, Network, Way, network},
     posts::{Answer, Draft, Part, Written},
 };
 use super::{

@@ -4,7 +4,7 @@
 mod rows;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use super::{
     client::{User, told},
     history::{Allowances, Request, Target, Visible},
     sandbox::{Call, Line},
-    workload::{Crowd, LATE_MS, RETRY_AFTER_S},
+    workload::{Crowd, LATE_MS, RETRY_AFTER_S, ROTATING},
 };
 
 /// After the last fault every target has this long to come to its end.
@@ -68,10 +68,11 @@ pub async fn drain_within(
     history.visible =
         ledger.into_iter().filter(|line| is_own(&line.network, &line.account)).map(visible).collect();
     let calls = sandbox.requests().await?;
+    let refreshes = sandbox.refreshes().await?;
     history.requests = calls
         .into_iter()
         .filter(|call| call.account.as_ref().is_none_or(|account| is_own(&call.network, account)))
-        .map(request)
+        .map(|call| request(call, &refreshes))
         .collect();
     shown(&posts, &mut history.targets);
     rows::read(&mesh.rows, &mut history).await.context("the databases cannot be read")?;
@@ -153,10 +154,10 @@ fn visible(line: Line) -> Visible {
     }
 }
 
-fn request(call: Call) -> Request {
-    let refresh_token = (call.operation == "refresh")
-        .then(|| call.headers.get("authorization").and_then(|token| token.as_str()).map(str::to_owned))
-        .flatten();
+fn request(call: Call, refreshes: &HashMap<String, String>) -> Request {
+    // Elsewhere the same refresh token serves again and again.
+    let refresh_token =
+        refreshes.get(&call.request_id).filter(|_| ROTATING.contains(&call.network.as_str())).cloned();
     let is_throttled = call.fault.iter().any(|fault| fault == "throttle");
     Request {
         at_ms: call.at_ms,

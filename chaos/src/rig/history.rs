@@ -63,8 +63,15 @@ pub struct Account {
     pub handle: String,
     /// The network's class.
     pub class: Class,
+    /// Whether the network shows descriptions of pictures.
+    #[serde(default = "yes")]
+    pub shows_alt: bool,
     /// How many posts it may send per window.
     pub permits: Option<Permits>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A limit of posts.

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 
 use super::{
     Sandbox,
+    client::{NETWORKS, Way},
     process::{self, Process, Start, free_port},
 };
 
@@ -27,6 +28,8 @@ pub const QUICK: &[(&str, &str)] = &[
     ("POSTMESH_PUBLISHER__PREP_LEAD_MS", "2000"),
     ("POSTMESH_PUBLISHER__BACKOFF_FIRST_MS", "100"),
     ("POSTMESH_PUBLISHER__BACKOFF_MOST_MS", "1000"),
+    ("POSTMESH_PUBLISHER__ABSENT_SPAN_MS", "2000"),
+    ("POSTMESH_PUBLISHER__POLL_MS", "200"),
     ("POSTMESH_SCHEDULER__PREP_LEAD_MS", "2000"),
     ("POSTMESH_SCHEDULER__SCAN_PERIOD_MS", "100"),
     ("POSTMESH_SCHEDULER__OFFER_LEASE_MS", "500"),
@@ -282,5 +285,13 @@ fn common(sandbox: &Sandbox) -> Vec<(String, String)> {
             "POSTMESH_OUTBOUND__ALLOW",
             format!("[\"{}\", \"{}\"]", sandbox.addr(), sandbox.public()),
         )])
+        .chain(NETWORKS.iter().filter(|network| network.way == Way::App).flat_map(|network| {
+            let key =
+                |field: &str| format!("POSTMESH_PUBLISHER__APPS__{}__{field}", network.name.to_uppercase());
+            [
+                (key("CLIENT_ID"), format!("sandbox-{}", network.name)),
+                (key("CLIENT_SECRET"), format!("sandbox-{}-secret", network.name)),
+            ]
+        }))
         .collect()
 }

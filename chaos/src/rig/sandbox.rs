@@ -1,6 +1,6 @@
 //! The stand-in networks in the suite's own process: what they saw outlives every kill, and is the ground truth.
 
-use std::{net::SocketAddr, path::Path};
+use std::{collections::HashMap, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,13 @@ pub struct Call {
     pub fault: Vec<String>,
     /// Its id.
     pub request_id: String,
+}
+
+/// A refresh token that was presented.
+#[derive(Deserialize)]
+struct Presented {
+    request_id: String,
+    token_sha256_16: String,
 }
 
 impl Sandbox {
@@ -148,6 +155,12 @@ impl Sandbox {
     /// Every request that has ended.
     pub async fn requests(&self) -> anyhow::Result<Vec<Call>> {
         lines(&self.text("requests").await?)
+    }
+
+    /// Every presentation of a refresh token, as far as its digest goes: the request's id and the token.
+    pub async fn refreshes(&self) -> anyhow::Result<HashMap<String, String>> {
+        let presented: Vec<Presented> = lines(&self.text("refreshes").await?)?;
+        Ok(presented.into_iter().map(|line| (line.request_id, line.token_sha256_16)).collect())
     }
 
     /// Keeps the ledger and the log of requests in a folder.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Client, Sandbox,
-    client::{Draft, NETWORKS, Part, User},
+    client::{Draft, NETWORKS, Needs, Part, User, network},
     history::Account,
 };
 
@@ -26,6 +26,9 @@ pub const RETRY_AFTER_S: u64 = 1;
 const BURSTS_AT_ONCE: usize = 4;
 /// Users look after their accounts after so many bursts.
 const RECONNECTED_EVERY: usize = 2;
+
+/// Networks whose refresh tokens are good for one use.
+pub const ROTATING: [&str; 3] = ["bluesky", "x", "tiktok"];
 
 /// How much is going on.
 #[derive(Debug, Clone)]
@@ -55,11 +58,11 @@ pub struct Load {
 }
 
 impl Default for Load {
-    /// A dozen accounts of three tenants, a burst of a dozen posts a second, every fourth of them disturbed.
+    /// An account on every network for each of three tenants, a burst of a dozen posts a second, every fourth of them disturbed.
     fn default() -> Self {
         Self {
             tenants: 3,
-            accounts: 12,
+            accounts: 27,
             burst: 12,
             every: Duration::from_secs(1),
             ahead_ms: (500, 3_000),
@@ -91,6 +94,24 @@ pub struct Member {
     pub accounts: Vec<Account>,
     /// Id and description of a picture in its library.
     pub picture: (String, String),
+    /// The same of a video.
+    pub clip: (String, String),
+}
+
+impl Member {
+    /// What a post to these accounts has to carry; all of them need the same.
+    fn needed(&self, needs: Needs) -> Vec<(String, String)> {
+        match needs {
+            Needs::Nothing => Vec::new(),
+            Needs::Picture => vec![self.picture.clone()],
+            Needs::Video => vec![self.clip.clone()],
+        }
+    }
+}
+
+/// What posts to this account have to carry.
+fn needs_of(account: &Account) -> Needs {
+    network(&account.network).map_or(Needs::Nothing, |network| network.needs)
 }
 
 impl Crowd {
@@ -112,13 +133,17 @@ impl Crowd {
             }
             let alt = format!("picture of {prefix}{tenant}");
             let picture = (user.upload(&alt).await?, alt);
-            anyhow::Ok(Member { user, accounts, picture })
+            let alt = format!("video of {prefix}{tenant}");
+            let clip = (user.upload_clip(&alt).await?, alt);
+            anyhow::Ok(Member { user, accounts, picture, clip })
         }))
         .await?;
         if let Some(seconds) = load.tokens_s {
             let lifetime = json!({"kind": "token_lifetime", "access_s": seconds});
-            sandbox.script(json!({"network": "bluesky", "fault": lifetime})).await?;
-            sandbox.script(json!({"network": "bluesky", "fault": {"kind": "expire_tokens"}})).await?;
+            for network in ROTATING {
+                sandbox.script(json!({"network": network, "fault": lifetime})).await?;
+                sandbox.script(json!({"network": network, "fault": {"kind": "expire_tokens"}})).await?;
+            }
         }
         Ok(Self { client: client.clone(), users })
     }
@@ -229,6 +254,7 @@ struct Fate {
     member: usize,
     accounts: Vec<String>,
     parts: usize,
+    needs: Needs,
     has_picture: bool,
     /// Edited this long after it was written.
     edit_after: Option<Duration>,
@@ -241,15 +267,22 @@ struct Fate {
 impl Fate {
     fn draw(crowd: &Crowd, load: &Load, rng: &mut StdRng) -> Self {
         let member = rng.random_range(0..crowd.users.len());
+        // Accounts that take the same: a text, a picture or a video.
         let accounts = &crowd.users[member].accounts;
-        let some = rng.random_range(1..=accounts.len().min(2));
-        let accounts = accounts.sample(rng, some).map(|account| account.id.clone()).collect();
-        let parts = if rng.random_bool(load.threads) { rng.random_range(2..=4) } else { 1 };
+        let needs = accounts.choose(rng).map_or(Needs::Nothing, needs_of);
+        let alike: Vec<_> = accounts.iter().filter(|account| needs_of(account) == needs).collect();
+        let some = rng.random_range(1..=alike.len().min(2));
+        let accounts: Vec<_> = alike.sample(rng, some).collect();
+        let threads =
+            accounts.iter().all(|account| network(&account.network).is_some_and(|known| known.threads));
+        let parts = if threads && rng.random_bool(load.threads) { rng.random_range(2..=4) } else { 1 };
+        let accounts = accounts.into_iter().map(|account| account.id.clone()).collect();
         Self {
             member,
             accounts,
             parts,
-            has_picture: rng.random_bool(load.media),
+            needs,
+            has_picture: needs == Needs::Nothing && rng.random_bool(load.media),
             edit_after: rng
                 .random_bool(load.edits)
                 .then(|| Duration::from_millis(rng.random_range(0..load.ahead_ms.1.unsigned_abs().max(1)))),
@@ -266,9 +299,7 @@ impl Fate {
                 media: vec![],
             })
             .collect();
-        if self.has_picture {
-            parts[0].media.push(member.picture.clone());
-        }
+        parts[0].media = member.needed(if self.has_picture { Needs::Picture } else { self.needs });
         let draft = Draft { parts, accounts: self.accounts, due_ms };
         let Some(mut written) = member.user.try_create(draft).await? else { return Ok(()) };
         if let Some(after) = self.edit_after {

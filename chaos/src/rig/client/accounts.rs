@@ -17,7 +17,7 @@ use crate::rig::{
 /// A network the program speaks to and the sandbox plays.
 #[derive(Debug, Clone, Copy)]
 pub struct Network {
-    /// Its id.
+    /// Its id; the stand-in that plays it has the same name.
     pub name: &'static str,
     /// How a lost answer is settled there.
     pub class: Class,
@@ -25,6 +25,23 @@ pub struct Network {
     pub way: Way,
     /// What follows the name in a handle.
     pub suffix: &'static str,
+    /// What every post needs to carry.
+    pub needs: Needs,
+    /// Whether it shows descriptions of pictures.
+    pub shows_alt: bool,
+    /// Whether further parts of a thread have a place there.
+    pub threads: bool,
+}
+
+/// What every post of a network needs to carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: a text will do.
+    Nothing,
+    /// A picture.
+    Picture,
+    /// A video.
+    Video,
 }
 
 /// How an account is connected.
@@ -32,15 +49,29 @@ pub struct Network {
 pub enum Way {
     /// With an app password.
     Password,
-    /// Through the network's authorization page.
+    /// Through the network's authorization page, where postmesh makes itself known.
     Page,
+    /// Through the network's authorization page, with an application that was registered before.
+    App,
 }
 
 /// The networks.
 pub const NETWORKS: &[Network] = &[
-    Network { name: "bluesky", class: Class::A, way: Way::Password, suffix: ".test" },
-    Network { name: "mastodon", class: Class::C, way: Way::Page, suffix: "" },
+    Network { way: Way::Password, suffix: ".test", ..of("bluesky", Class::A) },
+    Network { way: Way::Page, ..of("mastodon", Class::C) },
+    of("x", Class::D),
+    Network { needs: Needs::Picture, shows_alt: true, ..of("instagram", Class::B) },
+    of("linkedin", Class::E),
+    of("threads", Class::B),
+    of("facebook", Class::D),
+    Network { needs: Needs::Video, shows_alt: false, ..of("youtube", Class::B) },
+    Network { needs: Needs::Video, shows_alt: false, threads: false, ..of("tiktok", Class::B) },
 ];
+
+/// A network that takes texts, knows our application, and shows descriptions and threads.
+const fn of(name: &'static str, class: Class) -> Network {
+    Network { name, class, way: Way::App, suffix: "", needs: Needs::Nothing, shows_alt: true, threads: true }
+}
 
 /// The network of that name.
 pub fn network(name: &str) -> Option<&'static Network> {
@@ -87,7 +118,7 @@ pub(super) async fn connect(
             let password = made["password"].as_str().context("the sandbox answered no password")?;
             with_password(user, network, server, handle, password).await?
         }
-        Way::Page => over_page(user, network, server, handle).await?,
+        Way::Page | Way::App => over_page(user, network, server, handle).await?,
     };
     Ok(Account {
         id: account.id,
@@ -95,6 +126,7 @@ pub(super) async fn connect(
         network: network.name.to_owned(),
         handle: handle.to_owned(),
         class: network.class,
+        shows_alt: network.shows_alt,
         permits: None,
     })
 }
@@ -141,14 +173,21 @@ async fn over_page(
         .await
         .map_err(|status| told("BeginConnect", &status))?;
     allow_as(handle, &begun.authorization_url).await?;
-    let complete = CompleteConnectRequest { connection_id: begun.connection_id };
-    let answer = user
-        .call(complete, |channel, request| async move {
-            AccountServiceClient::new(channel).complete_connect(request).await
-        })
-        .await
-        .map_err(|status| told("CompleteConnect", &status))?;
-    answer.account.context("no account was answered")
+    let mut native_ids = Vec::new();
+    loop {
+        let complete = CompleteConnectRequest { connection_id: begun.connection_id.clone(), native_ids };
+        let answer = user
+            .call(complete, |channel, request| async move {
+                AccountServiceClient::new(channel).complete_connect(request).await
+            })
+            .await
+            .map_err(|status| told("CompleteConnect", &status))?;
+        // A login that yields several accounts: the first one.
+        match answer.choices.into_iter().next() {
+            Some(first) => native_ids = vec![first.native_id],
+            None => return answer.account.context("no account was answered"),
+        }
+    }
 }
 
 /// Does what a person does at the network's page: allows the access and follows the way back.

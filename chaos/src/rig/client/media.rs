@@ -1,4 +1,4 @@
-//! Uploads of a small picture.
+//! Uploads of a small picture and a small video.
 
 use anyhow::{Context as _, ensure};
 use postmesh_proto::media::v1::{
@@ -13,12 +13,24 @@ const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x08\0\0\0\x08\x08\x
     \x90\xb3\x89\xaa\x98\xb6\xe5\xd2\x07>\x1d\xaf\x8c\xb6%\x87\x1e\xfc\x93\xb1\x8a(\x9b\xb2\x89ahI\0\0\x0b\xb5Z\
     \xc1)\xc5\xa4\xa8\0\0\0\0IEND\xaeB`\x82";
 
+/// A video of a second.
+const CLIP: &[u8] = include_bytes!("../../../../media/tests/it/fixtures/clip.mp4");
+
 impl User {
     /// Uploads a picture with this description; answers its id. The mesh has to be up: bytes are put only once.
     pub async fn upload(&self, alt: &str) -> anyhow::Result<String> {
+        self.upload_file("picture.png", PICTURE, alt).await
+    }
+
+    /// The same with a video.
+    pub async fn upload_clip(&self, alt: &str) -> anyhow::Result<String> {
+        self.upload_file("clip.mp4", CLIP, alt).await
+    }
+
+    async fn upload_file(&self, filename: &str, bytes: &'static [u8], alt: &str) -> anyhow::Result<String> {
         let announced = CreateUploadRequest {
-            filename: "picture.png".to_owned(),
-            size_bytes: i64::try_from(PICTURE.len())?,
+            filename: filename.to_owned(),
+            size_bytes: i64::try_from(bytes.len())?,
             alt_text: alt.to_owned(),
             request_id: request_id(),
         };
@@ -28,7 +40,7 @@ impl User {
             })
             .await
             .map_err(|status| told("CreateUpload", &status))?;
-        let mut put = http().put(&upload.upload_url).body(PICTURE);
+        let mut put = http().put(&upload.upload_url).body(bytes);
         for (name, value) in &upload.headers {
             put = put.header(name, value);
         }

@@ -62,7 +62,8 @@ impl User {
         self.try_create(draft).await?.context("CreatePost was refused: an account has to be connected again")
     }
 
-    /// Writes and plans a post; `None` when an account has to be connected again first.
+    /// Writes and plans a post; `None` when an account has to be connected again first, or when the mesh was away until
+    /// long after the post's time, so that it was never taken.
     pub async fn try_create(&self, draft: Draft) -> anyhow::Result<Option<Written>> {
         let (first, thread) = draft.parts.split_first().context("a post has at least one part")?;
         let media = |part: &Part| {
@@ -93,6 +94,11 @@ impl User {
                 PostServiceClient::new(channel).create_post(request).await
             })
             .await;
+        if answer.as_ref().is_err_and(|status| status.code() == Code::InvalidArgument)
+            && draft.due_ms < SystemClock.now_ms()
+        {
+            return Ok(None);
+        }
         let Some(answer) = done("CreatePost", answer)? else { return Ok(None) };
         let post = answer.post.context("no post was answered")?;
         self.remember(&post, &draft);
