@@ -28,6 +28,7 @@ test: ## Install what is missing, check, run every test beside a throwaway Postg
 	@$(STAGE) 'check clients' scripts/check-clients.sh
 	@$(STAGE) -v 'build tests' cargo nextest run --workspace --no-run --cargo-quiet
 	@$(STAGE) -v tests scripts/with-servers.sh scripts/test.sh $(NEXTEST_PROFILE)
+	@$(STAGE) 'wire against published documents' scripts/check-wire.sh
 	@$(STAGE) -v chaos target/debug/postmesh chaos
 
 .PHONY: chaos

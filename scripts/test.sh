@@ -16,4 +16,8 @@ has_examples() {
 if has_examples; then
     cargo test --quiet --workspace --doc
 fi
+# The adapters' requests, as their stand-ins saw them; check-wire.sh compares them with the networks' documents.
+export POSTMESH_WIRE_DIR="$PWD/target/wire"
+rm -rf "$POSTMESH_WIRE_DIR"
+mkdir -p "$POSTMESH_WIRE_DIR"
 exec cargo nextest run --workspace --cargo-quiet --profile "${1:-default}"

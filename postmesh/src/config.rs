@@ -169,6 +169,7 @@ impl Config {
         }
         config.media.public_url.clone_from(&config.public.url);
         config.publisher.public_url.clone_from(&config.public.url);
+        config.gateway.public_url.clone_from(&config.public.url);
         config.publisher.outbound.clone_from(&config.outbound);
         let problems = config.problems();
         anyhow::ensure!(problems.is_empty(), "the settings cannot be used:\n  {}", problems.join("\n  "));

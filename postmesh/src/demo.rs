@@ -17,8 +17,9 @@ use postmesh_kit::{
 use postmesh_proto::{
     auth::v1::{LoginRequest, RegisterRequest, auth_service_client::AuthServiceClient},
     publisher::v1::{
-        BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest, ListAccountsRequest,
-        account_service_client::AccountServiceClient,
+        Account, BeginConnectRequest, CompleteConnectRequest, ConnectMethod, ConnectWithPasswordRequest,
+        FitContentRequest, ListAccountsRequest, ListNetworksRequest, TextFit,
+        account_service_client::AccountServiceClient, network_service_client::NetworkServiceClient,
     },
     scheduler::v1::{
         CreatePostRequest, ListPostsRequest, PostMedia, TargetInput, WatchPostsRequest,
@@ -26,10 +27,14 @@ use postmesh_proto::{
     },
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tonic::Code;
 use url::Url;
 
-use crate::client::{Login, Logins, Server, Session, explain, http, request_id, upload};
+use crate::{
+    client::{Login, Logins, Server, Session, explain, http, request_id, upload},
+    stand_ins::stand_in,
+};
 
 const EMAIL: &str = "demo@example.com";
 const WELCOME: &str = "Hello from postmesh! Written once, published everywhere, exactly once. #postmesh";
@@ -127,36 +132,78 @@ async fn connect(session: &mut Session, sandbox: &str) -> anyhow::Result<Vec<Str
         .map_err(|s| explain(&s))?
         .into_inner()
         .accounts;
-    let is_there = |network: &str| there.iter().any(|account| account.network == network);
+    let networks = NetworkServiceClient::new(session.channel())
+        .list_networks(session.request(ListNetworksRequest {}).await?)
+        .await
+        .map_err(|s| explain(&s))?
+        .into_inner()
+        .networks;
+    let known: Vec<Value> = http().get(format!("{sandbox}/_sandbox/accounts")).send().await?.json().await?;
     let mut ids: Vec<_> = there.iter().map(|account| account.id.clone()).collect();
-    if !is_there("bluesky") {
-        let request = ConnectWithPasswordRequest {
-            network: "bluesky".to_owned(),
-            server: format!("{sandbox}/bluesky"),
-            identifier: "demo.test".to_owned(),
-            password: "demo-demo-demo-demo".to_owned(),
-            request_id: request_id(),
+    for network in networks.iter().filter(|network| network.available) {
+        if there.iter().any(|account| account.network == network.id) {
+            continue;
+        }
+        let server = format!("{sandbox}/{}", stand_in(&network.id));
+        let is_beside = network.needs_server || network.id == "bluesky" || network.default_server == server;
+        if !is_beside {
+            continue; // a real network: its owner connects it
+        }
+        let by_password = network
+            .connect_methods()
+            .any(|method| matches!(method, ConnectMethod::AppPassword | ConnectMethod::Token));
+        let account = if by_password {
+            let mine = |account: &&Value| {
+                account["network"] == stand_in(&network.id)
+                    && account["handle"].as_str().is_some_and(|handle| handle.starts_with("demo"))
+            };
+            let demo = known.iter().find(mine).context("the sandbox has no demo account there")?;
+            let told = |name: &str| demo[name].as_str().unwrap_or_default().to_owned();
+            let request = ConnectWithPasswordRequest {
+                network: network.id.clone(),
+                server,
+                identifier: told("identifier"),
+                password: told("password"),
+                request_id: request_id(),
+            };
+            client
+                .connect_with_password(session.request(request).await?)
+                .await
+                .map_err(|s| explain(&s))?
+                .into_inner()
+                .account
+        } else {
+            in_browser(session, network.id.clone(), server).await?
         };
-        let answer =
-            client.connect_with_password(session.request(request).await?).await.map_err(|s| explain(&s))?;
-        ids.push(answer.into_inner().account.context("no account was answered")?.id);
-    }
-    if !is_there("mastodon") {
-        let begin = BeginConnectRequest {
-            network: "mastodon".to_owned(),
-            server: format!("{sandbox}/mastodon"),
-            return_path: String::new(),
-            request_id: request_id(),
-        };
-        let begun =
-            client.begin_connect(session.request(begin).await?).await.map_err(|s| explain(&s))?.into_inner();
-        allow_as("demo", &begun.authorization_url).await?;
-        let complete = CompleteConnectRequest { connection_id: begun.connection_id };
-        let answer =
-            client.complete_connect(session.request(complete).await?).await.map_err(|s| explain(&s))?;
-        ids.push(answer.into_inner().account.context("no account was answered")?.id);
+        ids.push(account.context("no account was answered")?.id);
     }
     Ok(ids)
+}
+
+/// Connects the first account of a login at a sandbox network's page.
+async fn in_browser(
+    session: &mut Session,
+    network: String,
+    server: String,
+) -> anyhow::Result<Option<Account>> {
+    let mut client = AccountServiceClient::new(session.channel());
+    let begin = BeginConnectRequest { network, server, return_path: String::new(), request_id: request_id() };
+    let begun =
+        client.begin_connect(session.request(begin).await?).await.map_err(|s| explain(&s))?.into_inner();
+    allow_as("demo", &begun.authorization_url).await?;
+    let mut native_ids = Vec::new();
+    loop {
+        let complete = CompleteConnectRequest { connection_id: begun.connection_id.clone(), native_ids };
+        let answer = client
+            .complete_connect(session.request(complete).await?)
+            .await
+            .map_err(|s| explain(&s))?
+            .into_inner();
+        match answer.choices.into_iter().next() {
+            Some(first) => native_ids = vec![first.native_id],
+            None => return Ok(answer.account),
+        }
+    }
 }
 
 /// Does what a person does in the browser at a sandbox network: allows the access and follows the way back.
@@ -189,8 +236,22 @@ async fn welcome(session: &mut Session, accounts: Vec<String>) -> anyhow::Result
     }
     let picture =
         upload::this(session, "welcome.png".to_owned(), PICTURE.to_vec(), PICTURE_ALT, true).await?;
-    let targets =
-        accounts.into_iter().map(|account_id| TargetInput { account_id, text: None, settings: None });
+    let fit = FitContentRequest {
+        text: WELCOME.to_owned(),
+        media_types: vec![picture.content_type.clone()],
+        account_ids: accounts,
+        text_fit: TextFit::Shorten.into(),
+        fit_media: true,
+    };
+    let mut client = AccountServiceClient::new(session.channel());
+    let fitted = client.fit_content(session.request(fit).await?).await.map_err(|s| explain(&s))?;
+    // Networks that take videos alone begin without a post.
+    let takes_it = fitted.into_inner().contents.into_iter().filter(|content| !content.media.is_empty());
+    let targets = takes_it.map(|content| TargetInput {
+        account_id: content.account_id,
+        text: content.parts.into_iter().next(),
+        settings: None,
+    });
     let create = CreatePostRequest {
         text: WELCOME.to_owned(),
         media: vec![PostMedia { media_id: picture.id, alt_text: String::new() }],

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod mesh;
+mod stand_ins;
 
 use std::process::ExitCode;
 

@@ -5,12 +5,12 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use postmesh_proto::publisher::v1::{
-    Account, BeginConnectRequest, CompleteConnectRequest, ConnectMethod, ConnectWithPasswordRequest,
-    DisconnectAccountRequest, ListAccountsRequest, ListNetworksRequest,
-    account_service_client::AccountServiceClient, network_service_client::NetworkServiceClient,
+    Account, AccountChoice, BeginConnectRequest, CompleteConnectRequest, ConnectMethod,
+    ConnectWithPasswordRequest, DisconnectAccountRequest, ListAccountsRequest,
+    account_service_client::AccountServiceClient,
 };
 
-use super::session::password;
+use super::{networks, session::password};
 use crate::client::{Server, Session, explain, is_pending, request_id};
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +47,9 @@ struct Connect {
     /// Read the app password from standard input instead of asking for it
     #[arg(long)]
     password_stdin: bool,
+    /// Where one login yields several accounts (pages, organizations, boards): `all`, or native ids separated by commas
+    #[arg(long, value_name = "all|ID,…")]
+    choose: Option<String>,
     /// Print the account as JSON
     #[arg(long)]
     json: bool,
@@ -83,46 +86,68 @@ impl Accounts {
 
 impl Connect {
     async fn run(self, session: &mut Session) -> anyhow::Result<ExitCode> {
-        let networks = NetworkServiceClient::new(session.channel())
-            .list_networks(session.request(ListNetworksRequest {}).await?)
-            .await
-            .map_err(|s| explain(&s))?
-            .into_inner()
-            .networks;
+        let networks = networks::all(session).await?;
         let Some(network) = networks.iter().find(|network| network.id == self.network) else {
             let known: Vec<_> = networks.iter().map(|network| network.id.as_str()).collect();
             bail!("there is no network `{}`; there are: {}", self.network, known.join(", "));
         };
         let takes = |method: ConnectMethod| network.connect_methods().any(|known| known == method);
-        let account = match self.handle {
-            Some(handle) if takes(ConnectMethod::AppPassword) => {
-                let request = ConnectWithPasswordRequest {
-                    network: self.network,
-                    server: self.server,
-                    identifier: handle,
-                    password: password(self.password_stdin)?,
-                    request_id: request_id(),
-                };
-                let mut accounts = AccountServiceClient::new(session.channel());
-                let answer = accounts.connect_with_password(session.request(request).await?).await;
-                answer.map_err(|s| explain(&s))?.into_inner().account
+        let by_token = takes(ConnectMethod::Token);
+        let accounts = match self.handle {
+            Some(identifier) if by_token || takes(ConnectMethod::AppPassword) => {
+                let login = Login { network: self.network, server: self.server, identifier };
+                login.run(session, self.password_stdin).await?
             }
             Some(_) => bail!("{} is connected in the browser; leave --handle out", network.display_name),
             None if takes(ConnectMethod::Oauth) => {
-                Some(in_browser(session, self.network, self.server).await?)
+                in_browser(session, self.network, self.server, self.choose.as_deref()).await?
+            }
+            None if by_token => {
+                let login = Login { network: self.network, server: self.server, identifier: String::new() };
+                login.run(session, self.password_stdin).await?
             }
             None => bail!(
                 "{} is connected with an app password; name the account with --handle",
                 network.display_name
             ),
         };
-        print(&account.context("the mesh answered no account")?, self.json);
+        for account in &accounts {
+            print(account, self.json);
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Sends the user to the network and waits until they come back.
-async fn in_browser(session: &mut Session, network: String, server: String) -> anyhow::Result<Account> {
+/// A way in without a browser.
+struct Login {
+    network: String,
+    server: String,
+    identifier: String,
+}
+
+impl Login {
+    async fn run(self, session: &mut Session, from_stdin: bool) -> anyhow::Result<Vec<Account>> {
+        let request = ConnectWithPasswordRequest {
+            network: self.network,
+            server: self.server,
+            identifier: self.identifier,
+            password: password(from_stdin)?,
+            request_id: request_id(),
+        };
+        let mut accounts = AccountServiceClient::new(session.channel());
+        let answer = accounts.connect_with_password(session.request(request).await?).await;
+        let account = answer.map_err(|s| explain(&s))?.into_inner().account;
+        Ok(vec![account.context("the mesh answered no account")?])
+    }
+}
+
+/// Sends the user to the network and waits until they come back; then connects what they chose of the login.
+async fn in_browser(
+    session: &mut Session,
+    network: String,
+    server: String,
+    choose: Option<&str>,
+) -> anyhow::Result<Vec<Account>> {
     let mut accounts = AccountServiceClient::new(session.channel());
     let begin = BeginConnectRequest { network, server, return_path: String::new(), request_id: request_id() };
     let begun =
@@ -131,13 +156,55 @@ async fn in_browser(session: &mut Session, network: String, server: String) -> a
     eprintln!("waiting (Ctrl-C gives up) …");
     loop {
         tokio::time::sleep(ASK_EVERY).await;
-        let complete = CompleteConnectRequest { connection_id: begun.connection_id.clone() };
+        let complete =
+            CompleteConnectRequest { connection_id: begun.connection_id.clone(), native_ids: Vec::new() };
         match accounts.complete_connect(session.request(complete).await?).await {
-            Ok(answer) => return answer.into_inner().account.context("the mesh answered no account"),
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                if answer.choices.is_empty() {
+                    return Ok(answer.accounts);
+                }
+                return choice(session, begun.connection_id, answer.choices, choose).await;
+            }
             Err(status) if is_pending(&status) => {}
             Err(status) => return Err(explain(&status)),
         }
     }
+}
+
+/// Connects those of a login's accounts that were named, or asks which.
+async fn choice(
+    session: &mut Session,
+    connection_id: String,
+    choices: Vec<AccountChoice>,
+    choose: Option<&str>,
+) -> anyhow::Result<Vec<Account>> {
+    let asked = match choose {
+        Some(choose) => choose.to_owned(),
+        None => {
+            eprintln!("this login yields several accounts:\n");
+            for choice in &choices {
+                eprintln!("  {:<28} {}  {}", choice.native_id, choice.handle, choice.display_name);
+            }
+            eprintln!("\ntype their ids separated by commas, or `all`:");
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).context("cannot read the choice")?;
+            line
+        }
+    };
+    let native_ids: Vec<String> = if asked.trim() == "all" {
+        choices.into_iter().map(|choice| choice.native_id).collect()
+    } else {
+        asked.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+    };
+    if native_ids.is_empty() {
+        bail!("nothing was chosen; connect again");
+    }
+    let complete = CompleteConnectRequest { connection_id, native_ids };
+    let mut accounts = AccountServiceClient::new(session.channel());
+    let answer =
+        accounts.complete_connect(session.request(complete).await?).await.map_err(|s| explain(&s))?;
+    Ok(answer.into_inner().accounts)
 }
 
 impl List {

@@ -205,7 +205,7 @@ impl Bench {
                     .map_err(|s| explain(&s))?
                     .into_inner();
                 demo::allow_as(&handle, &begun.authorization_url).await?;
-                let complete = CompleteConnectRequest { connection_id: begun.connection_id };
+                let complete = CompleteConnectRequest { connection_id: begun.connection_id, native_ids: Vec::new() };
                 client
                     .complete_connect(authorized(complete, token)?)
                     .await

@@ -6,7 +6,9 @@ mod certs;
 mod chaos;
 mod confirm;
 mod doctor;
+mod fitted;
 mod health;
+mod networks;
 mod post;
 mod restore;
 mod run;
@@ -83,6 +85,8 @@ enum Verb {
     Login(session::Login),
     /// Sign out
     Logout(session::Logout),
+    /// Show what each network can do, its limits, and what is missing for it to work
+    Networks(networks::Networks),
     /// Connect and list accounts
     Accounts(accounts::Accounts),
     /// Write a post, now or for later
@@ -120,6 +124,7 @@ impl Cli {
             Verb::Register(verb) => verb.run().await,
             Verb::Login(verb) => verb.run().await,
             Verb::Logout(verb) => verb.run().await,
+            Verb::Networks(verb) => verb.run().await,
             Verb::Accounts(verb) => verb.run().await,
             Verb::Post(verb) => verb.run().await,
             Verb::Cancel(verb) => verb.run().await,

@@ -15,12 +15,15 @@ use postmesh_kit::{
     clock::{Clock as _, SystemClock},
     time::to_proto,
 };
-use postmesh_proto::scheduler::v1::{
-    CancelPostRequest, CreatePostRequest, Post as Written, PostMedia, TargetInput, ThreadPart,
-    WatchPostsRequest, post_service_client::PostServiceClient,
+use postmesh_proto::{
+    publisher::v1::TextFit,
+    scheduler::v1::{
+        CancelPostRequest, CreatePostRequest, Post as Written, WatchPostsRequest,
+        post_service_client::PostServiceClient,
+    },
 };
 
-use super::accounts;
+use super::{accounts, fitted::Asked};
 use crate::client::{
     Server, Session, explain, request_id, upload,
     view::{PostView, is_final, is_published},
@@ -37,9 +40,22 @@ pub(crate) struct Post {
     /// Description of the picture given at the same place, for people who cannot see it
     #[arg(long, value_name = "TEXT")]
     alt: Vec<String>,
+    /// A video to attach
+    #[arg(long, value_name = "FILE")]
+    video: Vec<PathBuf>,
     /// What follows as a reply to the part before it, which makes a thread; may be given several times
     #[arg(long = "then", value_name = "TEXT")]
     thread: Vec<String>,
+    /// Where the text is too long, cut it at the end of a word
+    #[arg(long, conflicts_with = "split")]
+    shorten: bool,
+    /// Where the text is too long, split it into a thread
+    #[arg(long = "thread", conflicts_with = "thread")]
+    split: bool,
+    /// Give each account those of the attached files that it takes, and leave out accounts that take none of them but
+    /// need one
+    #[arg(long)]
+    fit_media: bool,
     /// `all` connected accounts, or ids from `accounts list`, separated by commas
     #[arg(long, value_name = "all|ID,…", default_value = "all")]
     to: String,
@@ -90,36 +106,41 @@ impl Post {
             bail!("--alt is given {} times but --image only {}", self.alt.len(), self.image.len());
         }
         let mut session = self.server.session().await?;
-        let targets = targets(&mut session, &self.to).await?;
-        let mut media = Vec::new();
-        for (n, path) in self.image.iter().enumerate() {
-            let alt = self.alt.get(n).map_or("", String::as_str);
-            let item = upload::file(&mut session, path, alt, self.json).await?;
-            media.push(PostMedia { media_id: item.id, alt_text: String::new() });
+        let accounts = accounts_of(&mut session, &self.to).await?;
+        let mut files = Vec::new();
+        let alts = self.alt.iter().map(String::as_str).chain(std::iter::repeat(""));
+        for (path, alt) in self.image.iter().zip(alts).chain(self.video.iter().map(|path| (path, ""))) {
+            files.push(upload::file(&mut session, path, alt, self.json).await?);
         }
+        let text_fit = match (self.shorten, self.split) {
+            (true, _) => TextFit::Shorten,
+            (_, true) => TextFit::Thread,
+            _ => TextFit::Unspecified,
+        };
+        let asked = Asked { text, thread: self.thread, files, text_fit, fit_media: self.fit_media };
+        let drafts = asked.fit(&mut session, accounts).await?;
         // The wait begins when the upload is done, so that `--in 3s` means three seconds from the answer on.
         let due_ms = match (self.at, self.after) {
             (Some(at), _) => at.as_millisecond(),
             (None, after) => SystemClock.now_ms() + i64::try_from(after.unwrap_or_default().as_millis())?,
         };
-        let create = CreatePostRequest {
-            text,
-            media,
-            targets,
-            schedule_time: (!self.draft).then(|| to_proto(due_ms)),
-            request_id: request_id(),
-            validate_only: false,
-            thread: self.thread.into_iter().map(|text| ThreadPart { text, media: Vec::new() }).collect(),
-        };
-        let mut posts = PostServiceClient::new(session.channel());
-        let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
-        let mut post = created.into_inner().post.context("the mesh answered no post")?;
-        if self.wait {
-            post = wait(&mut session, post, self.json).await?;
+        let mut written = Vec::new();
+        for draft in drafts {
+            let create =
+                CreatePostRequest { schedule_time: (!self.draft).then(|| to_proto(due_ms)), ..draft };
+            let mut posts = PostServiceClient::new(session.channel());
+            let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
+            written.push(created.into_inner().post.context("the mesh answered no post")?);
         }
-        let view = PostView::new(&post);
-        view.show(self.json);
-        Ok(if !self.wait || is_published(&post) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let mut all_well = true;
+        for mut post in written {
+            if self.wait {
+                post = wait(&mut session, post, self.json).await?;
+                all_well &= is_published(&post);
+            }
+            PostView::new(&post).show(self.json);
+        }
+        Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -135,7 +156,8 @@ impl Cancel {
     }
 }
 
-async fn targets(session: &mut Session, to: &str) -> anyhow::Result<Vec<TargetInput>> {
+/// The ids that `--to` names.
+async fn accounts_of(session: &mut Session, to: &str) -> anyhow::Result<Vec<String>> {
     let ids: Vec<String> = if to == "all" {
         let accounts = accounts::all(session).await?;
         accounts.into_iter().map(|account| account.id).collect()
@@ -145,7 +167,7 @@ async fn targets(session: &mut Session, to: &str) -> anyhow::Result<Vec<TargetIn
     if ids.is_empty() {
         bail!("no account is connected yet; `postmesh accounts connect <network>` connects one");
     }
-    Ok(ids.into_iter().map(|account_id| TargetInput { account_id, text: None, settings: None }).collect())
+    Ok(ids)
 }
 
 /// Follows the post until it has ended everywhere. A broken stream is opened again; the post goes on meanwhile.

@@ -32,7 +32,10 @@ impl Stats {
         let answer =
             analytics.get_post_analytics(session.request(request).await?).await.map_err(|s| explain(&s))?;
         let answer = answer.into_inner();
-        let json = |counts: &Counts| serde_json::json!({"likes": counts.likes, "reposts": counts.reposts, "replies": counts.replies});
+        let json = |counts: &Counts| {
+            serde_json::json!({"likes": counts.likes, "reposts": counts.reposts, "replies": counts.replies,
+                "views": counts.views})
+        };
         if self.json {
             let targets: Vec<_> = answer
                 .targets
@@ -49,9 +52,10 @@ impl Stats {
             );
             return Ok(ExitCode::SUCCESS);
         }
-        println!("{:<12} {:>8} {:>8} {:>8}", "network", "likes", "reposts", "replies");
+        println!("{:<22} {:>8} {:>8} {:>8} {:>8}", "network", "likes", "reposts", "replies", "views");
         let line = |name: &str, counts: Counts| {
-            println!("{name:<12} {:>8} {:>8} {:>8}", counts.likes, counts.reposts, counts.replies);
+            let Counts { likes, reposts, replies, views } = counts;
+            println!("{name:<22} {likes:>8} {reposts:>8} {replies:>8} {views:>8}");
         };
         for target in &answer.targets {
             line(&target.network, target.counts.unwrap_or_default());

@@ -6,7 +6,7 @@ use clap::Args;
 use postmesh_kit::{lifecycle::signalled, telemetry};
 
 use super::Settings;
-use crate::{config::Config, demo, mesh::local::Mesh};
+use crate::{config::Config, demo, mesh::local::Mesh, stand_ins};
 
 /// Run every service in one process.
 #[derive(Debug, Args)]
@@ -91,6 +91,7 @@ async fn start_sandbox(config: &mut Config) -> anyhow::Result<postmesh_sandbox::
     })
     .await?;
     config.publisher.outbound.allow.push(running.addr.to_string());
+    stand_ins::serve(&mut config.publisher, &running.url());
     config.gateway = std::mem::take(&mut config.gateway).for_development();
     Ok(running)
 }

@@ -8,6 +8,7 @@
 mod chaos;
 mod clients;
 mod crash;
+mod every_network;
 mod harness;
 mod operations;
 mod refusals;
