@@ -381,6 +381,7 @@ mod tests {
         let library = library().await;
         let source = library.source();
         let shared = source.share(WORKSPACE, CLIP, Room::any(), 0).await.unwrap();
+        assert!(shared.url.starts_with(&format!("http://{}/m/", library.address())));
         assert!(shared.url.ends_with(".mp4"));
         assert_eq!(shared.size_bytes.unsigned_abs(), clip().len() as u64);
         let (status, body) = library.fetch(&shared.url, "").await;
@@ -389,6 +390,7 @@ mod tests {
         assert_eq!((status, body.as_slice()), (206, &clip()[10..20]));
         let fetches = source.unshare(WORKSPACE, &shared.url).await.unwrap();
         assert!(!fetches.never());
+        assert_eq!(library.fetches(), 2);
         assert_eq!((fetches.known, fetches.count), (true, 2));
         assert!(fetches.last_at.is_some());
         assert_eq!(library.fetch(&shared.url, "").await.0, 404);

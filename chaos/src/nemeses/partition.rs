@@ -69,9 +69,12 @@ async fn split(mut scene: Scene, wire: &Proxy) -> anyhow::Result<Layer> {
     for (part, fault) in [0.1, 0.6].into_iter().zip(faults) {
         scene.wait_due(part).await;
         scene.say(&format!("{fault:?}"));
+        // From its beginning to its end an answer may have been lost on the way.
         wire.set(fault);
+        scene.note_break();
         tokio::time::sleep(scene.between(SHORTEST, LONGEST)).await;
         wire.set(Wire::Pass);
+        scene.note_break();
     }
     scene.end_of_writing().await?;
     scene.judge(Vec::new()).await

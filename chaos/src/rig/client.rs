@@ -33,7 +33,7 @@ use super::{
 /// One call waits this long for its answer; then it is repeated.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A request that gets no answer for so long, over all repetitions, fails the case.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Everything that users of one mesh share. Clones are the same client.
 #[derive(Debug, Clone)]

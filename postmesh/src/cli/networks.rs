@@ -135,6 +135,9 @@ fn text(limits: &Limits) -> String {
     if limits.title_length > 0 {
         text.push_str(&format!(", title {}", limits.title_length));
     }
+    if limits.caption_length > 0 {
+        text.push_str(&format!(", beside media {}", limits.caption_length));
+    }
     if limits.comment_length > 0 {
         text.push_str(&format!(", comment {}", limits.comment_length));
     }
@@ -196,6 +199,7 @@ fn limits_json(limits: &Limits) -> Value {
         "text_bytes": limits.text_bytes,
         "link_length": limits.link_length,
         "comment_length": limits.comment_length,
+        "caption_length": limits.caption_length,
         "title_length": limits.title_length,
         "hashtags": limits.hashtags,
         "mentions": limits.mentions,

@@ -124,10 +124,20 @@ impl Post {
             (Some(at), _) => at.as_millisecond(),
             (None, after) => SystemClock.now_ms() + i64::try_from(after.unwrap_or_default().as_millis())?,
         };
+        let schedule_time = (!self.draft).then(|| to_proto(due_ms));
+        let drafts: Vec<_> =
+            drafts.into_iter().map(|draft| CreatePostRequest { schedule_time, ..draft }).collect();
+        if drafts.len() > 1 {
+            // All of it or nothing: what one account refuses is told before anything is planned.
+            for draft in &drafts {
+                let check =
+                    CreatePostRequest { validate_only: true, request_id: request_id(), ..draft.clone() };
+                let mut posts = PostServiceClient::new(session.channel());
+                posts.create_post(session.request(check).await?).await.map_err(|s| explain(&s))?;
+            }
+        }
         let mut written = Vec::new();
-        for draft in drafts {
-            let create =
-                CreatePostRequest { schedule_time: (!self.draft).then(|| to_proto(due_ms)), ..draft };
+        for create in drafts {
             let mut posts = PostServiceClient::new(session.channel());
             let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
             written.push(created.into_inner().post.context("the mesh answered no post")?);

@@ -11,7 +11,8 @@ use crate::harness::{
     process::{PROGRAM, Process},
 };
 
-const CLIP: &[u8] = include_bytes!("../../../media/tests/it/fixtures/clip.mp4");
+/// Four seconds of an upright video, which every network takes.
+const CLIP: &[u8] = include_bytes!("clip.mp4");
 
 /// The embedded default beside its own sandbox, with the demo workspace signed in.
 struct Newcomer {

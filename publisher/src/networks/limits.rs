@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Longest text, counted as `text_counting` says.
     pub text_length: i32,
-    /// The unit of `text_length`, `comment_length` and `title_length`.
+    /// The unit of `text_length`, `comment_length`, `caption_length` and `title_length`.
     pub text_counting: Counting,
     /// Longest text in UTF-8 bytes.
     pub text_bytes: i32,
@@ -17,6 +17,8 @@ pub struct Limits {
     pub link_length: i32,
     /// Longest text of a comment or reply; 0 where it is `text_length`.
     pub comment_length: i32,
+    /// Longest text beside pictures and videos; 0 where it is `text_length`.
+    pub caption_length: i32,
     /// Longest title; 0 where posts have none.
     pub title_length: i32,
     /// Most hashtags in a text.
@@ -52,9 +54,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The longest text of a part at this place: comments may be shorter than posts.
-    pub fn length_at(&self, position: i64) -> i32 {
-        if position > 0 && self.comment_length > 0 { self.comment_length } else { self.text_length }
+    /// The longest text of a part at this place: comments, and texts beside media, may be shorter than posts.
+    pub fn length_at(&self, position: i64, with_media: bool) -> i32 {
+        let own =
+            if position > 0 && self.comment_length > 0 { self.comment_length } else { self.text_length };
+        if with_media && self.caption_length > 0 { own.min(self.caption_length) } else { own }
     }
 }
 

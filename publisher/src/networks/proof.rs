@@ -270,15 +270,12 @@ async fn a_lost_answer_is_settled_by_the_class() {
             stage.bench.fault(stand_in(case.network), case.visible, json!({ "kind": fault })).await;
             let lost = stage.network.send(Armed::for_tests(false, TIME), &stage.session, &work, &ready).await;
             assert!(matches!(lost.outcome, Outcome::Ambiguous { .. }), "{name} {fault}: {lost:?}");
-            match class {
-                DeliveryClass::Nothing => {
-                    let found = stage.network.reconcile(&stage.session, &work, &kept.handles, &facts).await;
-                    assert!(matches!(found, Found::Unsure { .. }), "{name} {fault}: {found:?}");
-                }
-                _ => {
-                    let found = stage.look(&work, &kept.handles, &facts).await;
-                    assert!(matches!(found, Found::Live { .. }), "{name} {fault}: {found:?}");
-                }
+            if class == DeliveryClass::Nothing {
+                let found = stage.network.reconcile(&stage.session, &work, &kept.handles, &facts).await;
+                assert!(matches!(found, Found::Unsure { .. }), "{name} {fault}: {found:?}");
+            } else {
+                let found = stage.look(&work, &kept.handles, &facts).await;
+                assert!(matches!(found, Found::Live { .. }), "{name} {fault}: {found:?}");
             }
             assert_eq!(stage.lines().await.len(), n + 1, "{name} {fault}");
         }

@@ -56,7 +56,7 @@ impl<'a> Check<'a> {
                 format!("{} takes no empty post: write a text or add a picture", self.network),
             );
         }
-        let most = self.limits.length_at(position);
+        let most = self.limits.length_at(position, !content.media.is_empty());
         if exceeds(length, most) {
             let unit = unit(self.limits.text_counting);
             let text = format!(

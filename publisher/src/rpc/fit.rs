@@ -55,7 +55,7 @@ pub(super) async fn fit(
         } else {
             (0..ask.media_types.len()).collect()
         };
-        let parts = parts(&account.limits, &ask.text, ask.text_fit(), has_replies);
+        let parts = parts(&account.limits, &ask.text, ask.text_fit(), has_replies, !media.is_empty());
         proto::FittedContent {
             account_id: account.id.to_string(),
             lengths: parts.iter().map(|part| count(&account.limits, part) as i32).collect(),
@@ -67,8 +67,16 @@ pub(super) async fn fit(
 }
 
 /// The text as the account takes it. Where a further part has no place, a thread is cut instead.
-fn parts(limits: &Limits, text: &str, fit: proto::TextFit, has_replies: bool) -> Vec<String> {
-    let most = |position| usize::try_from(limits.length_at(position)).unwrap_or(0);
+fn parts(
+    limits: &Limits,
+    text: &str,
+    fit: proto::TextFit,
+    has_replies: bool,
+    with_media: bool,
+) -> Vec<String> {
+    // Media stand in the first part alone.
+    let most =
+        |position| usize::try_from(limits.length_at(position, with_media && position == 0)).unwrap_or(0);
     match fit {
         proto::TextFit::Unspecified => vec![text.to_owned()],
         proto::TextFit::Thread if has_replies => {
@@ -114,9 +122,11 @@ mod tests {
 
     #[test]
     fn a_thread_is_cut_where_nothing_can_follow() {
-        let limits = Limits { text_length: 8, comment_length: 4, ..Limits::default() };
+        let limits = Limits { text_length: 8, comment_length: 4, caption_length: 5, ..Limits::default() };
         let text = "one two three";
-        let parts = |fit, replies| parts(&limits, text, fit, replies);
+        let shortened = parts(&limits, text, proto::TextFit::Shorten, true, true);
+        assert_eq!(shortened, ["one…"], "beside a picture");
+        let parts = |fit, replies| parts(&limits, text, fit, replies, false);
         assert_eq!(parts(proto::TextFit::Thread, true), ["one two", "thre", "e"]);
         assert_eq!(parts(proto::TextFit::Thread, false), ["one two…"]);
         assert_eq!(parts(proto::TextFit::Shorten, true), ["one two…"]);

@@ -112,6 +112,7 @@ pub(crate) fn limits(limits: &Limits) -> proto::Limits {
         hashtags: limits.hashtags,
         mentions: limits.mentions,
         comment_length: limits.comment_length,
+        caption_length: limits.caption_length,
     }
 }
 

@@ -56,13 +56,23 @@ pub(crate) const LONG_CLIP: Uuid = Uuid::from_u128(12);
 /// The same video, made long by a box of nothing (`free`) at its end.
 pub(crate) fn long_clip() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    BYTES.get_or_init(|| {
-        let rest = 9_000_000 - clip().len();
-        let size = u32::try_from(rest).unwrap().to_be_bytes();
-        let mut bytes = [clip(), &size, b"free"].concat();
-        bytes.resize(9_000_000, 0);
-        bytes
-    })
+    BYTES.get_or_init(|| clip_of(9_000_000))
+}
+
+/// The id of a video of 16 million bytes, for networks whose pieces are larger.
+pub(crate) const LONGER_CLIP: Uuid = Uuid::from_u128(13);
+
+/// The same video, made still longer.
+pub(crate) fn longer_clip() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| clip_of(16_000_000))
+}
+
+fn clip_of(length: usize) -> Vec<u8> {
+    let size = u32::try_from(length - clip().len()).unwrap().to_be_bytes();
+    let mut bytes = [clip(), &size, b"free"].concat();
+    bytes.resize(length, 0);
+    bytes
 }
 
 /// The video: 64 × 64 pixels, a second long, H.264 with AAC.
@@ -180,8 +190,10 @@ impl Stand {
             let why = ErrorDetails::with_error_info("CANNOT_FIT", "postmesh.media", HashMap::new());
             Status::with_error_details(tonic::Code::FailedPrecondition, "too large", why)
         };
-        if id == CLIP.to_string() || id == LONG_CLIP.to_string() {
-            let bytes = if id == CLIP.to_string() { clip() } else { long_clip() };
+        let clips: [(Uuid, fn() -> &'static [u8]); 3] =
+            [(CLIP, clip), (LONG_CLIP, long_clip), (LONGER_CLIP, longer_clip)];
+        if let Some((_, bytes)) = clips.iter().find(|(clip, _)| id == clip.to_string()) {
+            let bytes = bytes();
             if max_bytes > 0 && max_bytes < bytes.len() as i64 {
                 return Err(refused());
             }

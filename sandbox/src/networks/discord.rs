@@ -141,7 +141,8 @@ impl StandIn for Discord {
 
     fn credentials(&self, _world: &World, account: &Account) -> Value {
         let id = account.id.parse().unwrap_or_default();
-        json!({"webhook_path": format!("/api/webhooks/{id}/{}", token(id))})
+        let path = format!("/api/webhooks/{id}/{}", token(id));
+        json!({"webhook_path": path, "identifier": "", "password": path})
     }
 
     fn link(&self, ctx: &Ctx, entry: &Entry) -> String {

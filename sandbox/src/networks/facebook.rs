@@ -5,7 +5,8 @@
 //! stories, `node` single objects. Invariant: a photo is shown by one post at most, and a draft is finished once.
 //!
 //! Every account owns three Pages, two of them with too few tasks to post; an account whose handle begins with `agency`
-//! owns a fourth that takes posts, one whose handle begins with `reader` none. A list of Pages answers two at a time, whatever is asked for.
+//! owns a fourth that takes posts, one whose handle begins with `reader` none. A list of Pages answers two at a time,
+//! whatever is asked for.
 
 mod auth;
 mod node;

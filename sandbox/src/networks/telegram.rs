@@ -111,6 +111,8 @@ impl StandIn for Telegram {
             "private_chat_id": chats::id(id, 4),
             "old_group_id": chats::old_group(id),
             "bot_token": chats::token(id),
+            "identifier": format!("@{}", account.handle),
+            "password": chats::token(id),
         })
     }
 

@@ -22,6 +22,7 @@ mod slack;
 mod support;
 mod telegram;
 mod threads;
+mod tiktok;
 mod truths;
 mod x;
 mod youtube;

@@ -197,7 +197,7 @@ async fn files_are_fetched_processed_and_judged() {
 
 fn digest(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(digest.as_ref())
 }
 
 #[tokio::test]

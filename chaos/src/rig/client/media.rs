@@ -13,8 +13,8 @@ const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x08\0\0\0\x08\x08\x
     \x90\xb3\x89\xaa\x98\xb6\xe5\xd2\x07>\x1d\xaf\x8c\xb6%\x87\x1e\xfc\x93\xb1\x8a(\x9b\xb2\x89ahI\0\0\x0b\xb5Z\
     \xc1)\xc5\xa4\xa8\0\0\0\0IEND\xaeB`\x82";
 
-/// A video of a second.
-const CLIP: &[u8] = include_bytes!("../../../../media/tests/it/fixtures/clip.mp4");
+/// Four seconds of an upright video.
+const CLIP: &[u8] = include_bytes!("../clip.mp4");
 
 impl User {
     /// Uploads a picture with this description; answers its id. The mesh has to be up: bytes are put only once.

@@ -104,12 +104,9 @@ pub(super) fn is_gone(response: &Response<Bytes>, body: &Value) -> bool {
 /// What a refusal means for a call that makes nothing visible.
 pub(super) fn fault(response: &Response<Bytes>, now_ms: i64) -> Fault {
     let body = json(response).unwrap_or_default();
-    match wire::judge(RULES, response.status(), &code(&body)) {
-        Some(proof) => wire::fault(proof, retry_after(&body)),
-        None => {
-            let text = Some(text_of(&body, "message")).filter(|text| !text.is_empty());
-            wire::refused_as(&[], response, text, now_ms)
-        }
+    if let Some(proof) = wire::judge(RULES, response.status(), &code(&body)) { wire::fault(proof, retry_after(&body)) } else {
+        let text = Some(text_of(&body, "message")).filter(|text| !text.is_empty());
+        wire::refused_as(&[], response, text, now_ms)
     }
 }
 

@@ -19,9 +19,7 @@ use crate::{
         settings::{FacebookKind, FacebookSettings, Settings},
     },
     networks::App,
-    testing::{
-        Bench, CLIP, Kept, Library, PICTURE_PNG, PNG, TIME, app, attempt, clip, library, session, work,
-    },
+    testing::{Bench, CLIP, Kept, Library, PNG, TIME, app, attempt, clip, library, session, work},
 };
 
 const REDIRECT: &str = "https://mesh.example/oauth/callback";
@@ -503,6 +501,4 @@ async fn an_authorization_ends_with_the_last_page_that_it_shows() {
         .send(Armed::for_tests(false, std::time::Duration::ZERO), &stage.session, &work, &ready)
         .await;
     assert!(matches!(late.outcome, Outcome::NotSent { .. }), "{late:?}");
-    let media = Media { media_id: PICTURE_PNG, ..Media::default() };
-    assert!(!media.is_video());
 }

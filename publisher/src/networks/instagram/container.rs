@@ -216,8 +216,8 @@ async fn unshare(work: &Work, url: &str, media: &MediaSource) {
 
 /// The subcode in the words of a container that failed: `-2/2207003`, or prose that ends with one.
 fn subcode(status: &str) -> Option<String> {
-    let numbers = status.split(|c: char| !c.is_ascii_digit()).filter(|number| number.starts_with("2207"));
-    numbers.last().map(|number| format!("/{number}"))
+    let mut numbers = status.split(|c: char| !c.is_ascii_digit()).filter(|number| number.starts_with("2207"));
+    numbers.next_back().map(|number| format!("/{number}"))
 }
 
 /// The refusal that the words of a container stand for, when a further container would end the same.

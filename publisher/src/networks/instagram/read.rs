@@ -157,7 +157,7 @@ impl Instagram {
                     self.insights(session, native_id, ["views", "replies"]).await;
             }
             _ => {
-                [counts.views, counts.reposts] = self.insights(session, native_id, ["views", "shares"]).await
+                [counts.views, counts.reposts] = self.insights(session, native_id, ["views", "shares"]).await;
             }
         }
         Ok(counts)

@@ -121,19 +121,16 @@ impl Linkedin {
         start: usize,
     ) -> Result<(Vec<Seen>, bool), Fault> {
         let author = self.author(&session.native_id);
-        let call = match reply {
-            Some(reply) => {
-                let root = encoded(&reply.root_native_id);
-                let path = format!("/rest/socialActions/{root}/comments?start={start}&count={PAGE}");
-                Call::new(Method::GET, format!("{}{path}", session.server))
-            }
-            None => {
-                let by = encoded(&author);
-                let path =
-                    format!("/rest/posts?q=author&author={by}&start={start}&count={PAGE}&sortBy=CREATED");
-                Call::new(Method::GET, format!("{}{path}", session.server))
-                    .header("x-restli-method", "FINDER")
-            }
+        let call = if let Some(reply) = reply {
+            let root = encoded(&reply.root_native_id);
+            let path = format!("/rest/socialActions/{root}/comments?start={start}&count={PAGE}");
+            Call::new(Method::GET, format!("{}{path}", session.server))
+        } else {
+            let by = encoded(&author);
+            let path =
+                format!("/rest/posts?q=author&author={by}&start={start}&count={PAGE}&sortBy=CREATED");
+            Call::new(Method::GET, format!("{}{path}", session.server))
+                .header("x-restli-method", "FINDER")
         };
         let body = json(&self.ask(versioned(call, session)).await?).unwrap_or_default();
         let elements = body.get("elements").and_then(Value::as_array).ok_or_else(wire::unreadable)?;

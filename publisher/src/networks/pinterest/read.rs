@@ -55,7 +55,7 @@ fn moment(text: &str) -> Option<i64> {
         let civil = text.parse::<jiff::civil::DateTime>().ok()?;
         Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     };
-    with_zone().or_else(without).map(|at| at.as_millisecond())
+    with_zone().or_else(without).map(jiff::Timestamp::as_millisecond)
 }
 
 /// Whether a pin shows what the work says.

@@ -10,7 +10,7 @@ use super::{
         files::{File, Form},
         wire::{self, Call},
     },
-    Fault, Handles, MediaSource, Reddit, Session, Work, publish, text_of,
+    Fault, Handles, MediaSource, Reddit, Session, Work, text_of,
 };
 use crate::{domain::content::Media, media::Room};
 
@@ -42,7 +42,7 @@ impl Reddit {
         let step = format!("asset.{i}");
         if !handles.stored().contains_key(&step) {
             let room = Room::of(&session.limits);
-            let room = if publish::is_webp(item) { room.jpeg() } else { room };
+            let room = if item.content_type == "image/webp" { room.jpeg() } else { room };
             let file = File::read(media, work, item, room).await?;
             self.upload(session, work, &step, file, handles).await?;
         }

@@ -82,6 +82,8 @@ pub(super) fn limits() -> Limits {
         text_length: 40_000,
         text_counting: Counting::Scalars,
         comment_length: 10_000,
+        // The title alone is shown beside links, pictures and videos.
+        caption_length: 300,
         title_length: 300,
         images: 20,
         image_bytes: 20 << 20,

@@ -91,7 +91,6 @@ fn text_over() -> Vec<(Content, &'static str)> {
     let foreign = Settings::Discord(DiscordSettings::default());
     vec![
         (titled("x".repeat(301)), "TITLE_TOO_LONG"),
-        (with(&"x".repeat(301), Vec::new()), "TITLE_TOO_LONG"),
         (with(&format!("t\n{}", "x".repeat(40_001)), Vec::new()), "TEXT_TOO_LONG"),
         (with(" ", Vec::new()), "EMPTY"),
         (named, "SUBREDDIT"),

@@ -6,11 +6,15 @@ use serde_json::{Value, json as object};
 use url::{Url, form_urlencoded};
 
 use super::{
-    super::validate::Check, Answer, Call, Content, Limits, SERVER, SITE, Session, Violation, Work,
-    assets::Asset, errors, json, name, server, text_of, wire,
+    super::{
+        count::{count, shorten},
+        validate::Check,
+    },
+    Answer, Call, Content, Limits, SERVER, SITE, Session, Violation, Work,
+    assets::Asset,
+    errors, json, name, server, text_of, wire,
 };
 use crate::domain::{
-    content::Media,
     outcome::Outcome,
     settings::{RedditSettings, Settings},
 };
@@ -47,15 +51,23 @@ impl Kind {
     }
 }
 
-/// Title and text: the title is the first line where none is set, in one line, as Reddit wants it.
+/// Title and text: the title is the first line where none is set, in one line, as Reddit wants it. A first line that is
+/// too long for one is cut for the title and stays whole in the text, where there is one.
 pub(super) fn title_and_text(content: &Content) -> (String, String) {
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (set, text) = (squeeze(&settings(content).title), content.text.trim());
+    let settings = settings(content);
+    let (set, text) = (squeeze(&settings.title), content.text.trim());
     if !set.is_empty() {
         return (set, text.to_owned());
     }
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-    (squeeze(first), rest.trim().to_owned())
+    let (limits, title) = (super::limits(), squeeze(first));
+    let most = usize::try_from(limits.title_length).unwrap_or(0);
+    let shows_text = content.media.is_empty() && settings.link.trim().is_empty();
+    if shows_text && count(&limits, &title) > most {
+        return (shorten(&limits, &title, most), text.to_owned());
+    }
+    (title, rest.trim().to_owned())
 }
 
 /// Where a submission goes: `r/` is no part of the name, and the account's own profile is a subreddit too.
@@ -83,11 +95,10 @@ pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec
     }
     let settings = settings(content);
     let (title, text) = title_and_text(content);
-    let counted = if text.is_empty() { String::new() } else { text.clone() };
-    if !counted.is_empty() || title.is_empty() {
-        check.content(&Content { text: counted, ..content.clone() }, 0);
+    if text.is_empty() && !title.is_empty() {
+        check.media(content); // a title alone is a post
     } else {
-        check.media(content);
+        check.content(&Content { text: text.clone(), ..content.clone() }, 0);
     }
     if title.is_empty() && !content.media.is_empty() {
         let text = "Reddit takes no post without a title: write a text or set one".to_owned();
@@ -257,11 +268,6 @@ pub(super) fn settings(content: &Content) -> RedditSettings {
         Settings::Reddit(settings) => settings.clone(),
         _ => RedditSettings::default(),
     }
-}
-
-/// The type that an upload is declared as.
-pub(super) fn is_webp(item: &Media) -> bool {
-    item.content_type == "image/webp"
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ const CAPTION: i32 = 1024;
 pub(super) fn limits() -> Limits {
     Limits {
         text_length: 4096,
+        caption_length: CAPTION,
         text_counting: Counting::Utf16,
         images: 10,
         image_bytes: 10 << 20,

@@ -10,8 +10,8 @@ use super::{
         server,
         validate::Check,
     },
-    Answer, CAPTION, Call, Content, Fault, Limits, MediaSource, PAGES, SERVER, Session, Violation, Work,
-    chat, errors, json, method, wire,
+    Answer, Call, Content, Fault, Limits, MediaSource, PAGES, SERVER, Session, Violation, Work, chat, errors,
+    json, method, wire,
 };
 use crate::{
     domain::{
@@ -32,8 +32,6 @@ const RATIO: i64 = 20;
 
 /// Everything Telegram would refuse.
 pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
-    let captioned = Limits { text_length: limits.text_length.min(CAPTION), ..limits.clone() };
-    let limits = if content.media.is_empty() { limits } else { &captioned };
     let mut check = Check::new("Telegram", limits);
     check.content(content, position);
     check.settings(&content.settings, matches!(content.settings, Settings::Telegram(_)));
@@ -103,8 +101,8 @@ pub(super) async fn body(session: &Session, work: &Work, media: &MediaSource) ->
     let reply = reply.map(|id| object!({ "message_id": id }));
     let mut common = Vec::new();
     common.extend(reply.map(|reply| ("reply_parameters", reply)));
-    common.extend(settings.silent.then(|| ("disable_notification", object!(true))));
-    common.extend(settings.protect_content.then(|| ("protect_content", object!(true))));
+    common.extend(settings.silent.then_some(("disable_notification", object!(true))));
+    common.extend(settings.protect_content.then_some(("protect_content", object!(true))));
     if content.media.is_empty() {
         let mut body = object!({ "chat_id": chat(session), "text": text });
         common.extend(

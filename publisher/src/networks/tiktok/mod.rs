@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Response;
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 

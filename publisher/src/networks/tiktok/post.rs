@@ -21,7 +21,7 @@ const SIDES: std::ops::RangeInclusive<i32> = 360..=4096;
 
 /// Everything the network would refuse.
 pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
-    let has_video = content.media.iter().any(|item| item.is_video());
+    let has_video = content.media.iter().any(crate::domain::content::Media::is_video);
     let longer = Limits { text_length: limits.text_length.max(DESCRIPTION), ..limits.clone() };
     let mut check = Check::new("TikTok", if has_video { limits } else { &longer });
     check.content(content, position);
@@ -43,7 +43,7 @@ pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec
 
 /// Whether it is a video; photos otherwise.
 pub(super) fn is_video(work: &Work) -> bool {
-    work.content.media.first().is_some_and(|item| item.is_video())
+    work.content.media.first().is_some_and(crate::domain::content::Media::is_video)
 }
 
 pub(super) fn settings(content: &Content) -> TiktokSettings {

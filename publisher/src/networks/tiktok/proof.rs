@@ -87,7 +87,7 @@ fn video(text: &str) -> Content {
 fn over_video() -> Vec<(Content, &'static str)> {
     let one = |item: Media| plain("x", vec![item]);
     vec![
-        (plain(&full("", 2201), vec![film()]), "TEXT_TOO_LONG"),
+        (plain(&full("x", 2201), vec![film()]), "TEXT_TOO_LONG"),
         (plain("x", Vec::new()), "MEDIA_REQUIRED"),
         (plain("x", vec![film(), film()]), "TOO_MANY_VIDEOS"),
         (plain("x", vec![film(), picture()]), "MIXED_MEDIA"),
@@ -107,7 +107,7 @@ fn over_image() -> Vec<(Content, &'static str)> {
     let gif = Media { content_type: "image/gif".into(), ..picture() };
     let title = TiktokSettings { title: "t".repeat(91), ..TiktokSettings::default() };
     vec![
-        (plain(&full("", 4001), vec![picture()]), "TEXT_TOO_LONG"),
+        (plain(&full("x", 4001), vec![picture()]), "TEXT_TOO_LONG"),
         (with("x", vec![picture()], title), "TITLE_TOO_LONG"),
         (plain("x", vec![gif]), "IMAGE_TYPE"),
     ]

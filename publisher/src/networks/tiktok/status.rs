@@ -1,5 +1,7 @@
 //! What became of a publish id, which public posts it stands for, and what these have collected. Changes nothing.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
 
@@ -154,7 +156,8 @@ impl Tiktok {
                 Err(fault) => return Err(fault),
             }
         }
-        let wanted: Vec<&String> = posts.iter().flatten().collect();
+        let wanted: BTreeSet<&String> = posts.iter().flatten().collect();
+        let wanted: Vec<&String> = wanted.into_iter().collect();
         let mut seen = Vec::new();
         for page in wanted.chunks(PAGE) {
             let path = "/v2/video/query/?fields=id,view_count,like_count,comment_count,share_count";

@@ -16,7 +16,7 @@ use crate::{
         connect::{Begin, Connect, ConnectFault, Finish},
         proof::{Stage, Way, accepted},
     },
-    testing::{Bench, Kept, LONG_CLIP, TIME, app, attempt, long_clip},
+    testing::{Bench, Kept, LONGER_CLIP, TIME, app, attempt, longer_clip},
 };
 
 const REDIRECT: &str = "https://mesh.example/oauth/callback";
@@ -35,8 +35,8 @@ fn photos(text: &str) -> Content {
 
 /// A video of several chunks.
 fn long(text: &str) -> Content {
-    let size_bytes = i64::try_from(long_clip().len()).unwrap();
-    with(text, vec![Media { media_id: LONG_CLIP, size_bytes, ..film() }], TiktokSettings::default())
+    let size_bytes = i64::try_from(longer_clip().len()).unwrap();
+    with(text, vec![Media { media_id: LONGER_CLIP, size_bytes, ..film() }], TiktokSettings::default())
 }
 
 async fn send(stage: &Stage, work: &Work, ready: &Ready) -> Outcome {
@@ -141,7 +141,7 @@ async fn a_long_video_is_uploaded_in_chunks_and_published_by_the_last_one() {
     assert!(ledger[0]["native_id"].as_str().unwrap().ends_with(&id), "{id}");
     assert_eq!(
         (&ledger[0]["media"][0]["size"], &ledger[0]["text"]),
-        (&json!(long_clip().len()), &json!("in parts"))
+        (&json!(longer_clip().len()), &json!("in parts"))
     );
     let again = send(&stage, &work, &ready).await;
     assert!(matches!(again, Outcome::Ambiguous { .. }), "{again:?}");
@@ -168,7 +168,7 @@ async fn an_upload_goes_on_where_a_lost_answer_left_it() {
     let ready = stage.ready(&work, &mut kept).await;
     assert_eq!(kept.handles["upload"]["publish_id"], publish_id);
     accepted(&stage.send(&work, &ready).await);
-    assert_eq!(stage.bench.ledger().await[0]["media"][0]["size"], json!(long_clip().len()));
+    assert_eq!(stage.bench.ledger().await[0]["media"][0]["size"], json!(longer_clip().len()));
 }
 
 #[tokio::test]

@@ -75,14 +75,11 @@ impl Youtube {
             return Err(Fault::Rejected { code: "MEDIA_REQUIRED".into(), message });
         };
         let whole = media.open(work.workspace_id, item.media_id).await?;
-        let mut upload = match Upload::read(handles.stored().get(STEP)) {
-            Some(known) => self.resumed(session, work, &whole, known, handles).await?,
-            None => {
-                let opened = self.open(session, work, &whole).await?;
-                handles.save(STEP, object!(opened)).await?;
-                // Another process may have kept its own first.
-                Upload::read(handles.stored().get(STEP)).unwrap_or(opened)
-            }
+        let mut upload = if let Some(known) = Upload::read(handles.stored().get(STEP)) { self.resumed(session, work, &whole, known, handles).await? } else {
+            let opened = self.open(session, work, &whole).await?;
+            handles.save(STEP, object!(opened)).await?;
+            // Another process may have kept its own first.
+            Upload::read(handles.stored().get(STEP)).unwrap_or(opened)
         };
         while upload.sent < upload.end() {
             let length = CHUNK.min(upload.end() - upload.sent);

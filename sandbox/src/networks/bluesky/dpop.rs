@@ -141,7 +141,7 @@ pub(super) async fn pass(State(ctx): State<Ctx>, mut request: Request, next: Nex
             request.headers_mut().insert(header::AUTHORIZATION, value);
             next.run(request).await
         }
-        Ok(Err(refused)) => refused,
+        Ok(Err(refused)) => *refused,
         Err(Bad::Nonce) => unauthorized("use_dpop_nonce", "Resource server requires nonce in DPoP proof"),
         Err(Bad::Proof(why)) => unauthorized("invalid_dpop_proof", why),
     };
@@ -155,13 +155,14 @@ fn stand_in_token(
     token: &str,
     key: &str,
     path: &str,
-) -> Result<String, Response> {
+) -> Result<String, Box<Response>> {
     let now_ms = ctx.now_ms();
-    let invalid = |why: &str| unauthorized("invalid_token", why);
+    let invalid = |why: &str| Box::new(unauthorized("invalid_token", why));
     let access: Access =
         world.docs.get(NETWORK, "oauth_access", token).ok_or_else(|| invalid("Invalid access token"))?;
     if access.jkt != key {
-        return Err(unauthorized("invalid_dpop_proof", "DPoP proof key does not match the token"));
+        let why = "DPoP proof key does not match the token";
+        return Err(Box::new(unauthorized("invalid_dpop_proof", why)));
     }
     let account = world.bluesky.actor(&access.did).cloned();
     let account = account.ok_or_else(|| invalid("Invalid access token"))?;
@@ -174,7 +175,7 @@ fn stand_in_token(
     let needs_more = !path.ends_with(".getSession") && !path.ends_with(".getProfile");
     if needs_more && !access.scope.split(' ').any(|scope| scope == "transition:generic") {
         let why = "Missing required scope \"repo:app.bsky.feed.post?action=create\"";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "ScopeMissingError", why).into_response());
+        return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, "ScopeMissingError", why).into_response()));
     }
     let serial = world.bluesky.next_serial(now_ms);
     let iat = now_ms / 1000;

@@ -165,7 +165,7 @@ fn pushed(
     if !asks("atproto") || !is_fair {
         return Err(Refused::new("invalid_scope", "the scope is not one of the client's, or lacks atproto"));
     }
-    if !known.redirects.iter().any(|one| *one == redirect_uri) {
+    if !known.redirects.contains(&redirect_uri) {
         return Err(Refused::new("invalid_request", "redirect_uri is not one of the client's"));
     }
     let challenge = field("code_challenge");

@@ -71,12 +71,11 @@ pub(super) async fn access_token(State(ctx): State<Ctx>, headers: HeaderMap, par
 pub(super) async fn me(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
     let world = ctx.world();
     let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
-    let node = match super::acts_for(&world, &token) {
-        Some(page) => shown(&ctx, &page, None),
-        None => {
-            let person = accounts::named(&world, NETWORK, &token.account).ok_or(Problem::UnknownToken)?;
-            json!({ "id": person.id, "name": person.display_name, "picture": picture(&ctx) })
-        }
+    let node = if let Some(page) = super::acts_for(&world, &token) {
+        shown(&ctx, &page, None)
+    } else {
+        let person = accounts::named(&world, NETWORK, &token.account).ok_or(Problem::UnknownToken)?;
+        json!({ "id": person.id, "name": person.display_name, "picture": picture(&ctx) })
     };
     Ok(graph::ok(&graph::project(&node, &graph::fields(&params, "id,name"), "User")?))
 }
@@ -112,7 +111,7 @@ pub(super) async fn accounts(State(ctx): State<Ctx>, headers: HeaderMap, params:
     for page in own {
         let wanted = fields.iter().any(|name| name == "access_token");
         let secret = if wanted { Some(page_token(&ctx, &mut world, &token, &page)?) } else { None };
-        nodes.push(graph::project(&shown(&ctx, &page, secret), &fields, "Page")?);
+        nodes.push(graph::project(&shown(&ctx, &page, secret.as_deref()), &fields, "Page")?);
     }
     let address = format!("{}/v26.0/me/accounts", ctx.base(NETWORK));
     Ok(graph::ok(&graph::page(&nodes, &params, 2, &address, &token.secret)))
@@ -157,7 +156,7 @@ pub(super) fn page_token(
 }
 
 /// A Page as a node; its token only where there is one to show.
-pub(super) fn shown(ctx: &Ctx, page: &Page, token: Option<String>) -> Value {
+pub(super) fn shown(ctx: &Ctx, page: &Page, token: Option<&str>) -> Value {
     json!({
         "id": page.id, "name": page.name, "username": page.username, "tasks": page.tasks,
         "category": "Community", "access_token": token, "picture": picture(ctx),

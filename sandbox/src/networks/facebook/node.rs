@@ -44,7 +44,11 @@ pub(super) async fn show(
         let may = page.owner == token.account && page.tasks.iter().any(|task| task == "CREATE_CONTENT");
         let secret =
             if asks && may { Some(auth::page_token(&ctx, &mut world, &token, &page)?) } else { None };
-        return Ok(graph::ok(&graph::project(&auth::shown(&ctx, &page, secret), &fields, "Page")?));
+        return Ok(graph::ok(&graph::project(
+            &auth::shown(&ctx, &page, secret.as_deref()),
+            &fields,
+            "Page",
+        )?));
     }
     super::covered(&token, &["pages_read_engagement"])?;
     let docs = world.docs.at(quirks.as_of(now_ms));

@@ -203,7 +203,7 @@ pub(super) async fn pages(State(ctx): State<Ctx>, headers: HeaderMap, params: Pa
         } else {
             None
         };
-        let node = page_node(&ctx, &account, linked, secret);
+        let node = page_node(&ctx, &account, linked, secret.as_deref());
         if let Some(secret) = node["access_token"].as_str() {
             world.keep(NETWORK, vec![Change::put("page_token", secret, &node["id"])])?;
         }
@@ -214,7 +214,7 @@ pub(super) async fn pages(State(ctx): State<Ctx>, headers: HeaderMap, params: Pa
 }
 
 /// The Page that is linked to an account, or the one that is not.
-fn page_node(ctx: &Ctx, account: &Account, linked: bool, token: Option<String>) -> Value {
+fn page_node(ctx: &Ctx, account: &Account, linked: bool, token: Option<&str>) -> Value {
     let (n, name) = if linked { (8, "Page") } else { (7, "Unlinked") };
     json!({
         "id": format!("{}{n}", account.id), "name": format!("{} {name}", account.display_name),
@@ -234,6 +234,6 @@ pub(super) fn linked_page(ctx: &Ctx, token: &Token, id: &str, params: &Params) -
         Ok(issued) => issued.access_token,
         Err(problem) => return Some(Err(problem.into())),
     };
-    let node = page_node(ctx, &account, true, Some(secret));
+    let node = page_node(ctx, &account, true, Some(&secret));
     Some(graph::project(&node, &graph::fields(params, "id,name"), "Page").map(|node| graph::ok(&node)))
 }

@@ -19,7 +19,7 @@ use crate::{
     world::{Ctx, World},
 };
 
-/// Days of seconds a story is shown.
+/// How long a story is shown.
 const STORY_MS: i64 = 86_400_000;
 
 /// `GET /{id}`: an account, a container, media or a comment.
@@ -220,9 +220,9 @@ pub(super) async fn insights(
         let value = match (name, post.kind.as_str()) {
             ("views" | "reach", _) => counts.likes * 10 + counts.replies,
             ("shares", _) => counts.reposts,
-            ("replies" | "navigation" | "follows" | "profile_visits", "story") => counts.replies,
+            ("replies" | "navigation" | "follows" | "profile_visits", "story")
+            | ("comments", "post" | "reel") => counts.replies,
             ("likes", "post" | "reel") => counts.likes,
-            ("comments", "post" | "reel") => counts.replies,
             ("saved", "post" | "reel") => 0,
             ("total_interactions", _) => counts.likes + counts.reposts + counts.replies,
             ("ig_reels_avg_watch_time", "reel") => 1000,

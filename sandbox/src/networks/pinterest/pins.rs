@@ -141,7 +141,7 @@ fn checked(bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
     Ok(body)
 }
 
-fn told(pin: &Pin, metrics: Option<Value>) -> Value {
+fn told(pin: &Pin, metrics: Option<&Value>) -> Value {
     let text = |name: &str| pin.texts.get(name).cloned().unwrap_or_default();
     let media = match pin.files.as_slice() {
         [file] if pin.media_type == "image" => {
@@ -241,7 +241,7 @@ pub(super) async fn pin(
     }
     let wanted = rest::query(&uri, "pin_metrics").as_deref() == Some("true");
     let metrics = wanted.then(|| metrics(world.counts(NETWORK, &id).unwrap_or_default()));
-    Ok(web::json(StatusCode::OK, &told(&pin, metrics)))
+    Ok(web::json(StatusCode::OK, &told(&pin, metrics.as_ref())))
 }
 
 fn metrics(counts: Counts) -> Value {

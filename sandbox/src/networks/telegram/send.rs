@@ -218,7 +218,7 @@ fn sent(
     let ids: Vec<_> = (first..).take(parts.len()).collect();
     let named = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let shown_as = format!("{}/{named}", chat.id);
-    let group = (parts.len() > 1).then(|| crypto::token::<8>());
+    let group = (parts.len() > 1).then(crypto::token::<8>);
     let text = parts.iter().map(|(text, _)| text.as_str()).find(|text| !text.is_empty()).unwrap_or_default();
     let media = parts.iter().filter_map(|(_, file)| file.as_ref()).map(|(_, file)| file.attached(""));
     let mut entry = Entry::new(NETWORK, "post", &account, &shown_as, text, request_id);

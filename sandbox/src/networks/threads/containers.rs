@@ -95,7 +95,7 @@ pub(super) async fn create(
         if container.media_type != "TEXT" {
             return Err(Refusal::parameter("auto_publish_text is for text posts"));
         }
-        let id = show(&ctx, &mut world, container, &request_id)?;
+        let id = show(&ctx, &mut world, &container, &request_id)?;
         return Ok(ok(&json!({ "id": id })));
     }
     world.keep(NETWORK, vec![Change::put("container", &container.id, &container)])?;
@@ -124,12 +124,12 @@ pub(super) async fn publish(
     if is_over && world.enforces_limits(NETWORK) {
         return Err(Refusal::quota());
     }
-    let id = show(&ctx, &mut world, container, &request_id)?;
+    let id = show(&ctx, &mut world, &container, &request_id)?;
     Ok(ok(&json!({ "id": id })))
 }
 
 /// Makes the post of a container.
-fn show(ctx: &Ctx, world: &mut World, container: Container, request_id: &str) -> Result<String, Refusal> {
+fn show(ctx: &Ctx, world: &mut World, container: &Container, request_id: &str) -> Result<String, Refusal> {
     let now_ms = ctx.now_ms();
     let id = world.next_id(NETWORK, now_ms).to_string();
     let parent: Option<Post> =

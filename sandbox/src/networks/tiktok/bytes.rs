@@ -113,15 +113,12 @@ async fn take(
         return Err(Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "invalid_params"));
     }
     let kept = Change::put("upload", id, &upload);
-    match stored {
-        Some(stored) => {
-            let task = Task { problem: is_film(&stored).map(str::to_owned), ..upload.task.clone() };
-            arrived(ctx, &mut world, task, &[stored], quirks.processing, vec![kept], request_id)?;
-        }
-        None => {
-            let task = Change::put("task", &upload.task.publish_id, &upload.task);
-            world.keep(NETWORK, vec![kept, task])?;
-        }
+    if let Some(stored) = stored {
+        let task = Task { problem: is_film(&stored).map(str::to_owned), ..upload.task.clone() };
+        arrived(ctx, &mut world, task, &[stored], quirks.processing, vec![kept], request_id)?;
+    } else {
+        let task = Change::put("task", &upload.task.publish_id, &upload.task);
+        world.keep(NETWORK, vec![kept, task])?;
     }
     Ok(upload)
 }

@@ -315,7 +315,7 @@ pub(super) async fn metadata(State(ctx): State<Ctx>, headers: HeaderMap, params:
         let message = "$.metadata.alt_text.text: may only be 1000 characters long";
         return Err(Problem::invalid("metadata.alt_text.text", "", message));
     }
-    file.alt = alt.to_owned();
+    alt.clone_into(&mut file.alt);
     world.keep(NETWORK, vec![Change::put("upload", &id, &file)])?;
     Ok(ok(&json!({"data": {"id": id, "associated_metadata": {"alt_text": {"text": alt}}}})))
 }

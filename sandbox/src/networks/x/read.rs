@@ -34,7 +34,7 @@ pub(super) async fn me(State(ctx): State<Ctx>, headers: HeaderMap, params: Param
         match field {
             "verified" => data["verified"] = json!(is_premium(&account)),
             "verified_type" => {
-                data["verified_type"] = json!(if is_premium(&account) { "blue" } else { "none" })
+                data["verified_type"] = json!(if is_premium(&account) { "blue" } else { "none" });
             }
             "subscription_type" => data["subscription_type"] = plan.clone(),
             "profile_image_url" => {

@@ -97,7 +97,7 @@ pub(super) async fn open(
     let body = Value::Object(params.fields().clone());
     let mut meta = Meta::read(&body)?;
     if token.account.starts_with("unaudited") {
-        meta.privacy = "private".to_owned();
+        "private".clone_into(&mut meta.privacy);
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let mime = text("x-upload-content-type").unwrap_or("application/octet-stream").to_owned();
@@ -188,7 +188,7 @@ pub(super) async fn bytes(
         fresh.truncate(usize::try_from(UNIT).unwrap_or(usize::MAX));
     }
     let stored = session.stored + fresh.len() as u64;
-    let mut session = Session { stored, total, ..session };
+    let mut session = Session { total, stored, ..session };
     if !fresh.is_empty() {
         session.chunks.push(ctx.blobs.put(&fresh).await?);
     }
