@@ -40,8 +40,8 @@ use postmesh_kit::{
     service::Running,
 };
 use postmesh_proto::publisher::v1::{
-    account_service_server::AccountServiceServer, app_service_server::AppServiceServer, delivery_service_server::DeliveryServiceServer,
-    network_service_server::NetworkServiceServer,
+    account_service_server::AccountServiceServer, app_service_server::AppServiceServer,
+    delivery_service_server::DeliveryServiceServer, network_service_server::NetworkServiceServer,
 };
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;

@@ -382,7 +382,7 @@ mod tests {
         let source = library.source();
         let shared = source.share(WORKSPACE, CLIP, Room::any(), 0).await.unwrap();
         assert!(shared.url.starts_with(&format!("http://{}/m/", library.address())));
-        assert!(shared.url.ends_with(".mp4"));
+        assert!(shared.url.split('.').next_back() == Some("mp4"));
         assert_eq!(shared.size_bytes.unsigned_abs(), clip().len() as u64);
         let (status, body) = library.fetch(&shared.url, "").await;
         assert_eq!((status, body.as_slice()), (200, clip()));
@@ -397,7 +397,7 @@ mod tests {
         assert_eq!(source.unshare(WORKSPACE, &shared.url).await.unwrap(), fetches, "it may be repeated");
 
         let unread = source.share(WORKSPACE, PICTURE_PNG, Room::any().jpeg(), 0).await.unwrap();
-        assert!(unread.url.ends_with(".jpg"));
+        assert!(unread.url.split('.').next_back() == Some("jpg"));
         assert_ne!(
             unread.url,
             source.share(WORKSPACE, PICTURE_PNG, Room::any().jpeg(), 0).await.unwrap().url

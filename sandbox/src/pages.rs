@@ -85,7 +85,9 @@ fn empty(ctx: &Ctx) -> String {
 /// The page of one post of any network; `native_id` may hold slashes.
 async fn any_post(State(ctx): State<Ctx>, Path((network, native_id)): Path<(Network, String)>) -> Response {
     let account = ctx.world().ledger.find(network, &native_id).map(|entry| entry.account.clone());
-    if let Some(page) = account.and_then(|account| post(&ctx, network, &native_id, &account)) { web::html(StatusCode::OK, page) } else {
+    if let Some(page) = account.and_then(|account| post(&ctx, network, &native_id, &account)) {
+        web::html(StatusCode::OK, page)
+    } else {
         let text = "This post is not here. It may have been deleted.";
         web::html(StatusCode::NOT_FOUND, missing(text))
     }

@@ -205,7 +205,8 @@ impl Bench {
                     .map_err(|s| explain(&s))?
                     .into_inner();
                 demo::allow_as(&handle, &begun.authorization_url).await?;
-                let complete = CompleteConnectRequest { connection_id: begun.connection_id, native_ids: Vec::new() };
+                let complete =
+                    CompleteConnectRequest { connection_id: begun.connection_id, native_ids: Vec::new() };
                 client
                     .complete_connect(authorized(complete, token)?)
                     .await

@@ -52,7 +52,7 @@ enum Traded {
     /// The accounts of the login.
     Yields(Vec<Connected>),
     /// Somebody completed the same attempt before.
-    Before(Account),
+    Before(Box<Account>),
 }
 
 enum Picked {
@@ -126,7 +126,7 @@ impl Connecting {
             }
             _ => match self.trade(me, &connection, network).await? {
                 Traded::Yields(yields) => yields,
-                Traded::Before(account) => return Ok(Completed::Connected(vec![account])),
+                Traded::Before(account) => return Ok(Completed::Connected(vec![*account])),
             },
         };
         let (picked, unknown) = pick(yields, chosen);
@@ -186,7 +186,9 @@ impl Connecting {
         };
         match network.finish(ask).await {
             Ok(yields) => Ok(Traded::Yields(yields)),
-            Err(fault) => self.not_completed(me, connection, fault).await.map(Traded::Before),
+            Err(fault) => {
+                self.not_completed(me, connection, fault).await.map(|before| Traded::Before(Box::new(before)))
+            }
         }
     }
 

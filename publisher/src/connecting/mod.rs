@@ -25,7 +25,10 @@ use postmesh_kit::{clock::Clock, identity::Identity, keys::KeyRing, status::Fiel
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-pub(crate) use self::{complete::{Callback, Completed}, password::Login};
+pub(crate) use self::{
+    complete::{Callback, Completed},
+    password::Login,
+};
 use crate::{
     apps::Apps,
     error::Error,

@@ -66,6 +66,7 @@ mod sealed_option {
 
     use super::Secret;
 
+    #[expect(clippy::ref_option, reason = "serde calls it with what the field holds")]
     pub(super) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
         secret.as_ref().map(Secret::expose).serialize(to)
     }

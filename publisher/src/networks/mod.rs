@@ -47,9 +47,9 @@ pub mod server;
 pub mod slack;
 pub mod telegram;
 pub mod text;
-pub mod tiktok;
-pub mod threads;
 mod thread;
+pub mod threads;
+pub mod tiktok;
 mod validate;
 mod wire;
 pub mod x;
@@ -357,8 +357,49 @@ pub fn all(http: &GuardedClient, clock: &Arc<dyn Clock>) -> (Networks, connect::
     let reddit = reddit::Reddit::new(http.clone(), clock.clone());
     let instagram = instagram::Instagram::new(http.clone(), clock.clone());
     let tiktok = tiktok::Tiktok::new(http.clone(), clock.clone());
-    let connectors = connect::Connectors::default().with(pinterest.clone()).with(instagram.clone()).with(instagram.by_facebook()).with(facebook.clone()).with(linkedin.clone()).with(linkedin_organization.clone()).with(x.clone()).with(youtube.clone()).with(mastodon.clone()).with(mastodon.pixelfed()).with(mastodon.gotosocial()).with(mastodon.pleroma()).with(bluesky.clone()).with(telegram.clone()).with(threads.clone()).with(discord.clone()).with(slack.clone()).with(reddit.clone()).with(tiktok.clone());
-    (Networks::default().with(pinterest).with(instagram.by_facebook()).with(instagram).with(facebook).with(linkedin).with(linkedin_organization).with(x).with(youtube).with(mastodon.pixelfed()).with(mastodon.gotosocial()).with(mastodon.pleroma()).with(mastodon).with(bluesky).with(telegram).with(threads).with(discord).with(slack).with(reddit).with(tiktok), connectors)
+    let connectors = connect::Connectors::default()
+        .with(pinterest.clone())
+        .with(instagram.clone())
+        .with(instagram.by_facebook())
+        .with(facebook.clone())
+        .with(linkedin.clone())
+        .with(linkedin_organization.clone())
+        .with(x.clone())
+        .with(youtube.clone())
+        .with(mastodon.clone())
+        .with(mastodon.pixelfed())
+        .with(mastodon.gotosocial())
+        .with(mastodon.pleroma())
+        .with(bluesky.clone())
+        .with(telegram.clone())
+        .with(threads.clone())
+        .with(discord.clone())
+        .with(slack.clone())
+        .with(reddit.clone())
+        .with(tiktok.clone());
+    (
+        Networks::default()
+            .with(pinterest)
+            .with(instagram.by_facebook())
+            .with(instagram)
+            .with(facebook)
+            .with(linkedin)
+            .with(linkedin_organization)
+            .with(x)
+            .with(youtube)
+            .with(mastodon.pixelfed())
+            .with(mastodon.gotosocial())
+            .with(mastodon.pleroma())
+            .with(mastodon)
+            .with(bluesky)
+            .with(telegram)
+            .with(threads)
+            .with(discord)
+            .with(slack)
+            .with(reddit)
+            .with(tiktok),
+        connectors,
+    )
 }
 
 /// The networks by id.

@@ -62,7 +62,22 @@ fn cases() -> Vec<Case> {
 }
 
 /// The networks' own cases; one line each.
-const TABLE: &[fn() -> Vec<Case>] = &[super::facebook::proof::cases, super::instagram::proof::cases, super::linkedin::proof::cases, super::pinterest::proof::cases, super::x::proof::cases, super::youtube::proof::cases, super::telegram::proof::cases, super::mastodon::proof::cases, super::bluesky::proof::cases, super::threads::proof::cases, super::discord::proof::cases, super::slack::proof::cases, super::reddit::proof::cases, super::tiktok::proof::cases];
+const TABLE: &[fn() -> Vec<Case>] = &[
+    super::facebook::proof::cases,
+    super::instagram::proof::cases,
+    super::linkedin::proof::cases,
+    super::pinterest::proof::cases,
+    super::x::proof::cases,
+    super::youtube::proof::cases,
+    super::telegram::proof::cases,
+    super::mastodon::proof::cases,
+    super::bluesky::proof::cases,
+    super::threads::proof::cases,
+    super::discord::proof::cases,
+    super::slack::proof::cases,
+    super::reddit::proof::cases,
+    super::tiktok::proof::cases,
+];
 
 /// A network with a connected account beside its stand-in.
 pub(crate) struct Stage {

@@ -191,10 +191,12 @@ impl Deliveries {
             };
             let network = self.parts.network(&account.network)?;
             let violations =
-                network.validate(&account.limits, &content, position).into_iter().map(|violation| proto::Violation {
-                    field: violation.field,
-                    reason: violation.reason.to_owned(),
-                    description: violation.description,
+                network.validate(&account.limits, &content, position).into_iter().map(|violation| {
+                    proto::Violation {
+                        field: violation.field,
+                        reason: violation.reason.to_owned(),
+                        description: violation.description,
+                    }
                 });
             results.push(proto::ValidateResult {
                 violations: violations.collect(),

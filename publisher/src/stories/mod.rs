@@ -206,7 +206,8 @@ impl Mesh {
             error_description: String::new(),
         };
         self.accounts().receive_authorization(received).await.unwrap();
-        let complete = proto::CompleteConnectRequest { connection_id: began.connection_id, native_ids: Vec::new() };
+        let complete =
+            proto::CompleteConnectRequest { connection_id: began.connection_id, native_ids: Vec::new() };
         let answer = self.accounts().complete_connect(self.mine(complete)).await.unwrap().into_inner();
         answer.account.unwrap().id
     }

@@ -244,8 +244,16 @@ async fn checks_contents_and_refuses_what_the_network_would() {
     let mesh = Mesh::new(Kind::Sqlite, quick()).await;
     let account = mesh.mastodon().await;
     let long = mesh.a_delivery(&account, &"x".repeat(600), 0);
-    let item = proto::ValidateItem { account_id: account.clone(), content: long.content.clone(), thread_position: 0 };
-    let unknown = proto::ValidateItem { account_id: Uuid::nil().to_string(), content: long.content.clone(), thread_position: 0 };
+    let item = proto::ValidateItem {
+        account_id: account.clone(),
+        content: long.content.clone(),
+        thread_position: 0,
+    };
+    let unknown = proto::ValidateItem {
+        account_id: Uuid::nil().to_string(),
+        content: long.content.clone(),
+        thread_position: 0,
+    };
     let request =
         proto::ValidateRequest { workspace_id: mesh.workspace.to_string(), items: vec![item, unknown] };
     let answer = mesh.deliveries().validate(request).await.unwrap().into_inner();

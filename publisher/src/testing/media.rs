@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -190,10 +191,13 @@ impl Stand {
             let why = ErrorDetails::with_error_info("CANNOT_FIT", "postmesh.media", HashMap::new());
             Status::with_error_details(tonic::Code::FailedPrecondition, "too large", why)
         };
-        let clips: [(Uuid, fn() -> &'static [u8]); 3] =
-            [(CLIP, clip), (LONG_CLIP, long_clip), (LONGER_CLIP, longer_clip)];
-        if let Some((_, bytes)) = clips.iter().find(|(clip, _)| id == clip.to_string()) {
-            let bytes = bytes();
+        let bytes = match Uuid::try_parse(id) {
+            Ok(CLIP) => Some(clip()),
+            Ok(LONG_CLIP) => Some(long_clip()),
+            Ok(LONGER_CLIP) => Some(longer_clip()),
+            _ => None,
+        };
+        if let Some(bytes) = bytes {
             if max_bytes > 0 && max_bytes < bytes.len() as i64 {
                 return Err(refused());
             }
@@ -277,7 +281,7 @@ impl Shares {
         );
         if range.is_some() {
             let (first, last) = (span.start, span.end - 1);
-            answer.push_str(&format!("content-range: bytes {first}-{last}/{}\r\n", all.len()));
+            let _ = write!(answer, "content-range: bytes {first}-{last}/{}\r\n", all.len());
         }
         answer.push_str("\r\n");
         let mut answer = answer.into_bytes();

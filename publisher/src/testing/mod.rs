@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) use self::media::{
-    CLIP, LONG_CLIP, LONGER_CLIP, Library, PICTURE_JPEG, PICTURE_PNG, PNG, clip, library, media_client, media_source, source_of_bytes, long_clip, longer_clip,
+    CLIP, LONG_CLIP, LONGER_CLIP, Library, PICTURE_JPEG, PICTURE_PNG, PNG, clip, library, long_clip,
+    longer_clip, media_client, media_source, source_of_bytes,
 };
 use crate::{
     domain::{

@@ -152,7 +152,9 @@ pub(crate) trait StandIn: Sync {
     fn engage(&self, ctx: &Ctx, native_id: Option<&str>, counts: Counts) -> Result<(), Refusal> {
         let network = self.network();
         let mut world = ctx.world();
-        let changes = if let Some(id) = native_id { vec![Change::put("counts", id, &counts)] } else {
+        let changes = if let Some(id) = native_id {
+            vec![Change::put("counts", id, &counts)]
+        } else {
             let set =
                 world.docs.all::<Value>(network, "counts").map(|(key, _)| Change::remove("counts", key));
             set.chain([Change::put("counts", ALL_DERIVED, &Counts::default())]).collect()

@@ -36,10 +36,10 @@ pub(crate) struct Threads;
 const NETWORK: Network = Network::Threads;
 
 /// 4800 calls for each of at least 10 impressions in a day (page "Rate limits").
-const CALLS: &[Bucket] = &[Bucket::new("threads.calls", 48_000, 86_400, 1, Per::Account)];
+const CALL: Bucket = Bucket::new("threads.calls", 48_000, 86_400, 1, Per::Account);
+const CALLS: &[Bucket] = &[CALL];
 /// 100 deletions in a day.
-const DELETES: &[Bucket] = &[Bucket::new("threads.deletes", 100, 86_400, 1, Per::Account), CALLS_AGAIN];
-const CALLS_AGAIN: Bucket = Bucket::new("threads.calls", 48_000, 86_400, 1, Per::Account);
+const DELETES: &[Bucket] = &[Bucket::new("threads.deletes", 100, 86_400, 1, Per::Account), CALL];
 
 /// A code lives an hour, a first token too; long-lived ones come from an exchange.
 static DIALECT: Dialect = Dialect {

@@ -54,7 +54,8 @@ async fn a_stolen_repeated_foreign_or_expired_callback_trades_no_code() {
             Code::FailedPrecondition,
             "a state works once"
         );
-        let ask = || CompleteConnectRequest { connection_id: began.connection_id.clone(), native_ids: Vec::new() };
+        let ask =
+            || CompleteConnectRequest { connection_id: began.connection_id.clone(), native_ids: Vec::new() };
         for (user, workspace) in [(Uuid::now_v7(), mesh.workspace), (mesh.user, Uuid::now_v7())] {
             let foreign =
                 mesh.accounts().complete_connect(mesh.by(user, workspace, ask())).await.unwrap_err();

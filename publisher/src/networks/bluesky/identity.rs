@@ -55,7 +55,8 @@ pub(super) fn host_beside<'a>(server: &'a str, real: &'a str) -> &'a str {
 /// An authorization server, as its metadata says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Issuer {
-    pub(super) issuer: String,
+    #[serde(rename = "issuer")]
+    pub(super) name: String,
     pub(super) authorization: String,
     pub(super) par: String,
     pub(super) token: String,
@@ -157,7 +158,7 @@ impl Bluesky {
             && body.get("client_id_metadata_document_supported") == Some(&Value::Bool(true));
         let text = |name: &str| text_of(&body, name).to_owned();
         let found = Issuer {
-            issuer: text("issuer"),
+            name: text("issuer"),
             authorization: text("authorization_endpoint"),
             par: text("pushed_authorization_request_endpoint"),
             token: text("token_endpoint"),
@@ -169,7 +170,7 @@ impl Bluesky {
         let Issuer { authorization, par, token, revocation, .. } = &found;
         let is_own = [authorization, par, token].iter().all(|url| same_origin(issuer, url))
             && (revocation.is_empty() || same_origin(issuer, revocation));
-        if is_own && found.issuer.trim_end_matches('/') == issuer {
+        if is_own && found.name.trim_end_matches('/') == issuer {
             Ok(found)
         } else {
             Err(ConnectFault::ForeignEndpoints { server: server::host(issuer) })

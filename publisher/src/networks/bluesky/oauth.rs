@@ -65,7 +65,7 @@ impl Grant {
 impl Bluesky {
     pub(super) async fn ask_for_consent(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
         let to = self.destination(ask.server).await?;
-        let host = server::host(&to.issuer.issuer);
+        let host = server::host(&to.issuer.name);
         let client_id = client_id(ask.redirect_uri).ok_or_else(|| ConnectFault::Refused {
             server: host.clone(),
             why: "it sends browsers back to https addresses, or to http://127.0.0.1 and http://[::1]; \
@@ -93,21 +93,21 @@ impl Bluesky {
         let body = json(&response).unwrap_or_default();
         let request_uri = text_of(&body, "request_uri");
         if !response.status().is_success() || request_uri.is_empty() {
-            return Err(self.refusal(&to.issuer.issuer, &response));
+            return Err(self.refusal(&to.issuer.name, &response));
         }
-        let mut url = Url::parse(&to.issuer.authorization).map_err(|_| wrong_kind(&to.issuer.issuer))?;
+        let mut url = Url::parse(&to.issuer.authorization).map_err(|_| wrong_kind(&to.issuer.name))?;
         url.query_pairs_mut().extend_pairs([("client_id", client_id.as_str()), ("request_uri", request_uri)]);
         let grant = Grant {
             key: sealed.expose().to_owned(),
             client_id: client_id.clone(),
-            issuer: to.issuer.issuer.clone(),
+            issuer: to.issuer.name.clone(),
             token: to.issuer.token,
             revocation: to.issuer.revocation,
         };
         let pending = serde_json::to_string(&Pending { grant, did: to.did }).expect("plain strings");
         Ok(Began {
             authorization_url: url.into(),
-            issuer: to.issuer.issuer,
+            issuer: to.issuer.name,
             registration: Secret::new(pending),
         })
     }

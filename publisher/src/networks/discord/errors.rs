@@ -104,7 +104,9 @@ pub(super) fn is_gone(response: &Response<Bytes>, body: &Value) -> bool {
 /// What a refusal means for a call that makes nothing visible.
 pub(super) fn fault(response: &Response<Bytes>, now_ms: i64) -> Fault {
     let body = json(response).unwrap_or_default();
-    if let Some(proof) = wire::judge(RULES, response.status(), &code(&body)) { wire::fault(proof, retry_after(&body)) } else {
+    if let Some(proof) = wire::judge(RULES, response.status(), &code(&body)) {
+        wire::fault(proof, retry_after(&body))
+    } else {
         let text = Some(text_of(&body, "message")).filter(|text| !text.is_empty());
         wire::refused_as(&[], response, text, now_ms)
     }

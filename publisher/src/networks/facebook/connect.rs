@@ -97,10 +97,12 @@ impl Login<'_> {
     async fn token(&self, call: Call, is_code: bool) -> Result<String, ConnectFault> {
         let response = self.call(call).await?;
         let refusal = graph::refusal(&response);
-        if let Some(refusal) = refusal.filter(|refusal| is_code && refusal.code.starts_with("100/")) { Err(ConnectFault::CodeRefused {
-            server: server::host(self.server),
-            why: wire::short(&refusal.message).to_owned(),
-        }) } else {
+        if let Some(refusal) = refusal.filter(|refusal| is_code && refusal.code.starts_with("100/")) {
+            Err(ConnectFault::CodeRefused {
+                server: server::host(self.server),
+                why: wire::short(&refusal.message).to_owned(),
+            })
+        } else {
             let body = self.body(&response)?;
             let token = text_of(&body, "access_token").to_owned();
             if token.is_empty() { Err(wrong_kind(self.server, self.network)) } else { Ok(token) }

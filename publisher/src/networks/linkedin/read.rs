@@ -127,10 +127,8 @@ impl Linkedin {
             Call::new(Method::GET, format!("{}{path}", session.server))
         } else {
             let by = encoded(&author);
-            let path =
-                format!("/rest/posts?q=author&author={by}&start={start}&count={PAGE}&sortBy=CREATED");
-            Call::new(Method::GET, format!("{}{path}", session.server))
-                .header("x-restli-method", "FINDER")
+            let path = format!("/rest/posts?q=author&author={by}&start={start}&count={PAGE}&sortBy=CREATED");
+            Call::new(Method::GET, format!("{}{path}", session.server)).header("x-restli-method", "FINDER")
         };
         let body = json(&self.ask(versioned(call, session)).await?).unwrap_or_default();
         let elements = body.get("elements").and_then(Value::as_array).ok_or_else(wire::unreadable)?;
@@ -181,13 +179,13 @@ impl Linkedin {
     }
 
     /// Posts that nobody reacted to are not told of.
-    async fn statistics<'a>(
+    async fn statistics(
         &self,
         session: &Session,
         name: &str,
         kind: &str,
         urns: &[&String],
-        counts: &mut BTreeMap<&'a String, PostMetrics>,
+        counts: &mut BTreeMap<&String, PostMetrics>,
     ) -> Result<(), Fault> {
         let url = format!(
             "{}/rest/organizationalEntityShareStatistics?q=organizationalEntity&organizationalEntity={}&{name}={}",

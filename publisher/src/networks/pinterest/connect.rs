@@ -100,7 +100,7 @@ impl Pinterest {
             query.extend((!bookmark.is_empty()).then_some(("bookmark", bookmark.as_str())));
             let body = self.read(server, "/v5/boards", &query, tokens).await?;
             boards.extend(body.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
-            bookmark = text_of(&body, "bookmark").to_owned();
+            text_of(&body, "bookmark").clone_into(&mut bookmark);
             if bookmark.is_empty() {
                 break;
             }

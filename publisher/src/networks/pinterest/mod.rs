@@ -168,7 +168,7 @@ impl Network for Pinterest {
         } else {
             publish::pictures(session, work, media).await?
         };
-        Ok(Ready::new(publish::body(board(&session.native_id), &work.content, source)))
+        Ok(Ready::new(publish::body(board(&session.native_id), &work.content, &source)))
     }
 
     async fn send(&self, armed: Armed, session: &Session, _work: &Work, ready: &Ready) -> Answer {

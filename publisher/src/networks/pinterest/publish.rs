@@ -105,7 +105,7 @@ pub(super) fn is_wordless(content: &Content) -> bool {
 }
 
 /// The body of a pin; the same bytes for the same content and media.
-pub(super) fn body(board: &str, content: &Content, source: Value) -> Bytes {
+pub(super) fn body(board: &str, content: &Content, source: &Value) -> Bytes {
     let mut body = object!({ "board_id": board, "media_source": source });
     let section = settings(content).board_section_id;
     if !section.is_empty() {

@@ -98,7 +98,7 @@ impl Pinterest {
                 let known = attempt.taken_native_ids.contains(&seen.id) || found.contains(seen);
                 found.extend((!known).then(|| (*seen).clone()));
             }
-            bookmark = text_of(&body, "bookmark").to_owned();
+            text_of(&body, "bookmark").clone_into(&mut bookmark);
             if bookmark.is_empty() || (page >= LEAST && recent.is_empty()) {
                 return Ok(found);
             }

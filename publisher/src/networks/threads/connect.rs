@@ -63,12 +63,12 @@ impl Connect for Threads {
         let token = [("access_token", long.access_token.expose())];
         let fields = [("fields", "id,username,name,threads_profile_picture_url")];
         let call = Call::get(ask.server, "/v1.0/me", &[fields.as_slice(), token.as_slice()].concat());
-        let account = self.told(ask.server, self.call(ask.server, call).await?, "threads_basic")?;
+        let account = self.told(ask.server, &self.call(ask.server, call).await?, "threads_basic")?;
         // Answered only to those who may publish.
         let fields = [("fields", "quota_usage,config")];
         let path = "/v1.0/me/threads_publishing_limit";
         let call = Call::get(ask.server, path, &[fields.as_slice(), token.as_slice()].concat());
-        self.told(ask.server, self.call(ask.server, call).await?, "threads_content_publish")?;
+        self.told(ask.server, &self.call(ask.server, call).await?, "threads_content_publish")?;
         let (native_id, username) = (graph::id_of(&account, "id"), text_of(&account, "username"));
         if native_id.is_empty() || username.is_empty() {
             return Err(wrong_kind(ask.server));
@@ -151,14 +151,14 @@ impl Threads {
     }
 
     /// The body of a read that needs a scope.
-    fn told(&self, server: &str, response: Response<Bytes>, scope: &str) -> Result<Value, ConnectFault> {
-        let code = errors::code(&response);
-        match json(&response) {
+    fn told(&self, server: &str, response: &Response<Bytes>, scope: &str) -> Result<Value, ConnectFault> {
+        let code = errors::code(response);
+        match json(response) {
             Some(body) if response.status().is_success() => Ok(body),
             _ if response.status().is_client_error() && code.starts_with("10/") => {
                 Err(ConnectFault::ScopesMissing { server: server::host(server), missing: scope.into() })
             }
-            _ => Err(self.refusal(server, &response)),
+            _ => Err(self.refusal(server, response)),
         }
     }
 

@@ -217,7 +217,8 @@ impl Tiktok {
         handles: &mut dyn Handles,
     ) -> Result<(), Fault> {
         let status = self.status(session, &upload.publish_id).await?;
-        let is_chunk = |sent: &u64| *sent <= upload.last() && *sent > upload.sent && sent.is_multiple_of(upload.chunk);
+        let is_chunk =
+            |sent: &u64| *sent <= upload.last() && *sent > upload.sent && sent.is_multiple_of(upload.chunk);
         match status.uploaded.filter(is_chunk) {
             Some(sent) => handles.update(UPLOAD, Upload { sent, ..upload.clone() }.stored()).await,
             None => handles.update(UPLOAD, Value::Null).await,

@@ -90,7 +90,8 @@ impl Youtube {
                 let comment = thread.pointer("/snippet/topLevelComment/snippet");
                 comment.and_then(|comment| comment.pointer(path)).and_then(Value::as_str).unwrap_or_default()
             };
-            let published = at("/publishedAt").parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+            let published =
+                at("/publishedAt").parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
             at("/authorChannelId/value") == session.native_id
                 && published.is_ok_and(|published| published >= since)
                 && squeezed(at("/textOriginal")) == squeezed(&work.content.text)

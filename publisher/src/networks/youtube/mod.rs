@@ -175,7 +175,7 @@ impl Network for Youtube {
             Some(_) => comment::call(session, ready.request.clone()),
             None => match upload::last_call(session, &ready.request) {
                 Ok(call) => call,
-                Err(answer) => return answer,
+                Err(answer) => return *answer,
             },
         };
         match call.publish(&self.http, armed).await {

@@ -75,7 +75,9 @@ impl Youtube {
             return Err(Fault::Rejected { code: "MEDIA_REQUIRED".into(), message });
         };
         let whole = media.open(work.workspace_id, item.media_id).await?;
-        let mut upload = if let Some(known) = Upload::read(handles.stored().get(STEP)) { self.resumed(session, work, &whole, known, handles).await? } else {
+        let mut upload = if let Some(known) = Upload::read(handles.stored().get(STEP)) {
+            self.resumed(session, work, &whole, known, handles).await?
+        } else {
             let opened = self.open(session, work, &whole).await?;
             handles.save(STEP, object!(opened)).await?;
             // Another process may have kept its own first.
@@ -217,7 +219,7 @@ fn envelope(upload: &Upload, last: &Bytes) -> Bytes {
 }
 
 /// The one visible request.
-pub(super) fn last_call(session: &Session, request: &Bytes) -> Result<Call, Answer> {
+pub(super) fn last_call(session: &Session, request: &Bytes) -> Result<Call, Box<Answer>> {
     let parts = || {
         let end = request.iter().position(|byte| *byte == b'\n')?;
         let head: Value = serde_json::from_slice(&request[..end]).ok()?;
@@ -228,7 +230,7 @@ pub(super) fn last_call(session: &Session, request: &Bytes) -> Result<Call, Answ
     };
     parts().ok_or_else(|| {
         let why = "the prepared request is not one of an upload".to_owned();
-        Outcome::NotSent { why }.into()
+        Box::new(Outcome::NotSent { why }.into())
     })
 }
 

@@ -135,7 +135,9 @@ pub(crate) async fn resolve_did(State(ctx): State<Ctx>, Query(query): Query<Reso
 /// What the directory of `did:plc` identifiers answers.
 pub(super) async fn directory(State(ctx): State<Ctx>, Path(did): Path<String>) -> Response {
     let world = ctx.world();
-    if let Some(account) = world.bluesky.actor(&did).filter(|account| account.did == did) { ok(&document(&ctx, account)) } else {
+    if let Some(account) = world.bluesky.actor(&did).filter(|account| account.did == did) {
+        ok(&document(&ctx, account))
+    } else {
         let body = json!({"message": format!("DID not registered: {did}")});
         answer_json(StatusCode::NOT_FOUND, &body)
     }

@@ -160,14 +160,11 @@ fn show(ctx: &Ctx, world: &mut World, container: &Container, request_id: &str) -
         None => entry,
     };
     let kind = if post.reply_to.is_some() { "post_reply_of" } else { "post_of" };
+    let spent = Container { published: Some(id.clone()), ..container.clone() };
     let changes = vec![
         Change::put("post", &id, &post),
         Change::put(kind, key_of(&post.account, &id), &id),
-        Change::put(
-            "container",
-            &container.id,
-            &Container { published: Some(id.clone()), ..container.clone() },
-        ),
+        Change::put("container", &spent.id, &spent),
     ];
     world.show(NETWORK, changes, vec![entry])?;
     Ok(id)

@@ -124,7 +124,9 @@ pub(super) async fn quota(
         "reply_config": { "quota_total": 1000, "quota_duration": 86_400 },
     });
     let mut told = picked(&all, &fields(&params));
-    told.as_object_mut().map(|told| told.remove("id"));
+    if let Some(told) = told.as_object_mut() {
+        told.remove("id");
+    }
     Ok(ok(&json!({ "data": [told] })))
 }
 

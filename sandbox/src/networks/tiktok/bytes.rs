@@ -74,7 +74,7 @@ pub(super) async fn receive(
     if body.len() as u64 != expected {
         return StatusCode::BAD_REQUEST.into_response();
     }
-    match take(&ctx, &address.upload_id, upload, body, mime, quirks, &request_id).await {
+    match take(&ctx, &address.upload_id, &upload, &body, mime, quirks, &request_id).await {
         Ok(upload) => {
             let status = if is_last { StatusCode::CREATED } else { StatusCode::PARTIAL_CONTENT };
             progress(status, &upload)
@@ -87,13 +87,13 @@ pub(super) async fn receive(
 async fn take(
     ctx: &Ctx,
     id: &str,
-    before: Upload,
-    body: Bytes,
+    before: &Upload,
+    body: &Bytes,
     mime: &str,
     quirks: Quirks,
     request_id: &str,
 ) -> Result<Upload, Refusal> {
-    let digest = ctx.blobs.put(&body).await?;
+    let digest = ctx.blobs.put(body).await?;
     let mut upload = before.clone();
     upload.received += body.len() as u64;
     upload.parts.push(digest);
