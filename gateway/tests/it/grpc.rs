@@ -159,6 +159,7 @@ async fn health_and_reflection_answer_on_the_same_port() {
         "postmesh.auth.v1.AuthService",
         "postmesh.media.v1.MediaService",
         "postmesh.publisher.v1.AccountService",
+        "postmesh.publisher.v1.AppService",
         "postmesh.publisher.v1.NetworkService",
         "postmesh.scheduler.v1.PostService",
     ]

@@ -27,7 +27,7 @@ async fn at_the_terminal() {
         ("", &["post", "hi", "--image", "missing.jpg"], &["missing.jpg"]),
         ("", &["post", "hi", "--image", "notes.jpg"], &["notes.jpg", "JPEG"]),
         ("", &["post", "hi", "--image", "bomb.png"], &["bomb.png", "60"]),
-        ("", &["accounts", "connect", "friendster"], &["bluesky, mastodon"]),
+        ("", &["accounts", "connect", "friendster"], &["bluesky, discord"]),
         ("", &["accounts", "connect", "mastodon"], &["server"]),
         ("", &["accounts", "connect", "mastodon", "--server", "https://127.0.0.1:1"], &["127.0.0.1"]),
         (

@@ -160,9 +160,9 @@ async fn says_what_went_wrong_in_the_browser() {
     let began = begin(&bluesky, &server).await.unwrap();
     assert_eq!(bench.press(&began.authorization_url, "deny").await["error"], "access_denied");
 
-    let other = json!({ "network": "bluesky", "handle": "other.test" });
+    let other = json!({ "network": "bluesky", "handle": "other-pds.test" });
     bench.control("accounts", &other).await;
-    let named = bluesky.begins_at("other.test", &server).unwrap();
+    let named = bluesky.begins_at("other-pds.test", &server).unwrap();
     let began = begin(&bluesky, &named).await.unwrap();
     let back = bench.press(&began.authorization_url, "authorize").await;
     let wrong = finish(&bluesky, &named, &began, &back["code"]).await.unwrap_err();
