@@ -35,9 +35,8 @@ enum Mode {
 
 const MODES: [Mode; 3] = [Mode::Abort, Mode::Sleep, Mode::Error];
 
-/// The networks that are swept, of three classes: a natural key, an idempotency key, and reading back. What differs
-/// between networks of one class is told by the kills.
-pub(super) const SWEPT: [&str; 3] = ["bluesky", "mastodon", "x"];
+/// The networks that are swept, of two classes: a natural key and an idempotency key.
+pub(super) const SWEPT: [&str; 2] = ["bluesky", "mastodon"];
 
 fn swept() -> Vec<&'static Network> {
     SWEPT.iter().filter_map(|name| network(name)).collect()

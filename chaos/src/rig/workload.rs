@@ -28,7 +28,7 @@ const BURSTS_AT_ONCE: usize = 4;
 const RECONNECTED_EVERY: usize = 2;
 
 /// Networks whose refresh tokens are good for one use.
-pub const ROTATING: [&str; 3] = ["bluesky", "x", "tiktok"];
+pub const ROTATING: [&str; 1] = ["bluesky"];
 
 /// How much is going on.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Default for Load {
     fn default() -> Self {
         Self {
             tenants: 3,
-            accounts: 27,
+            accounts: 12,
             burst: 12,
             every: Duration::from_secs(1),
             ahead_ms: (500, 3_000),

@@ -28,7 +28,8 @@ async fn starts_on_a_fresh_database_answers_and_stops_cleanly() {
     let request = with_token(ListNetworksRequest {}, &token);
     let answer = NetworkServiceClient::new(transport).list_networks(request).await.unwrap().into_inner();
     let ids: Vec<_> = answer.networks.iter().map(|network| network.id.as_str()).collect();
-    assert_eq!(ids, ["bluesky", "mastodon"]);
+    assert!(ids.is_sorted() && ids.len() >= 16, "{ids:?}");
+    assert!(ids.contains(&"bluesky") && ids.contains(&"x"), "{ids:?}");
     assert!(lifecycle.shutdown(std::time::Duration::from_secs(5)).await);
 }
 

@@ -55,17 +55,13 @@ pub enum Way {
     App,
 }
 
-/// The networks.
+/// The networks: of each class that settles a lost answer by itself. Those that ask the user, and the rest of class B,
+/// are proven adapter by adapter.
 pub const NETWORKS: &[Network] = &[
     Network { way: Way::Password, suffix: ".test", ..of("bluesky", Class::A) },
     Network { way: Way::Page, ..of("mastodon", Class::C) },
-    of("x", Class::D),
     Network { needs: Needs::Picture, shows_alt: true, ..of("instagram", Class::B) },
-    of("linkedin", Class::E),
     of("threads", Class::B),
-    of("facebook", Class::D),
-    Network { needs: Needs::Video, shows_alt: false, ..of("youtube", Class::B) },
-    Network { needs: Needs::Video, shows_alt: false, threads: false, ..of("tiktok", Class::B) },
 ];
 
 /// A network that takes texts, knows our application, and shows descriptions and threads.
