@@ -115,6 +115,7 @@ impl Layout {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "places in a file are ranges, however few they are")]
 mod tests {
     use super::*;
 

@@ -125,6 +125,7 @@ pub(super) fn joined(mut pieces: Vec<Range<u64>>) -> Vec<Range<u64>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "places in a file are ranges, however few they are")]
 mod tests {
     use super::*;
 

@@ -60,7 +60,6 @@ pub enum Way {
 pub const NETWORKS: &[Network] = &[
     Network { way: Way::Password, suffix: ".test", ..of("bluesky", Class::A) },
     Network { way: Way::Page, ..of("mastodon", Class::C) },
-    Network { needs: Needs::Picture, shows_alt: true, ..of("instagram", Class::B) },
     of("threads", Class::B),
 ];
 
