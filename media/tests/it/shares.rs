@@ -71,7 +71,7 @@ async fn a_network_fetches_what_was_shared_and_each_read_is_counted() {
         let (_, bytes) = world.rendition(anna.workspace, &media.id).await.unwrap();
         let shared = world.share(anna.workspace, &media.id).await;
         let secret = token(&shared.url);
-        assert!(shared.url.is_ascii() && shared.url.ends_with(".mp4"));
+        assert!(shared.url.is_ascii() && shared.url.split('.').next_back() == Some("mp4"));
         assert_eq!(secret.len(), 43, "256 bits");
         let info = shared.rendition.unwrap();
         assert_eq!((&*info.content_type, info.size_bytes), ("video/mp4", CLIP.len() as i64));
@@ -116,7 +116,7 @@ async fn every_share_is_another_address_that_only_its_workspace_can_end() {
         let first = world.share(anna.workspace, &media.id).await;
         let second = world.share(anna.workspace, &media.id).await;
         assert_ne!(first.url, second.url);
-        assert!(first.url.ends_with(".png"));
+        assert!(first.url.split('.').next_back() == Some("png"));
         let stolen = world.publisher.clone().create_share(wanted(mallory.workspace, &media.id)).await;
         assert_eq!(stolen.unwrap_err().code(), Code::NotFound);
         let ended = world.revoke(mallory.workspace, &first.url).await;
@@ -149,7 +149,7 @@ async fn an_address_answers_the_copy_that_was_asked_for() {
             ..wanted(anna.workspace, &media.id)
         };
         let shared = world.publisher.clone().create_share(request).await.unwrap().into_inner();
-        assert!(shared.url.ends_with(".jpg"));
+        assert!(shared.url.split('.').next_back() == Some("jpg"));
         let (info, bytes) = world.fetch(whole(&shared.url)).await.unwrap();
         assert_eq!(info.content_type, "image/jpeg");
         let picture = image::load_from_memory(&bytes).unwrap();

@@ -179,18 +179,17 @@ async fn choice(
     choices: Vec<AccountChoice>,
     choose: Option<&str>,
 ) -> anyhow::Result<Vec<Account>> {
-    let asked = match choose {
-        Some(choose) => choose.to_owned(),
-        None => {
-            eprintln!("this login yields several accounts:\n");
-            for choice in &choices {
-                eprintln!("  {:<28} {}  {}", choice.native_id, choice.handle, choice.display_name);
-            }
-            eprintln!("\ntype their ids separated by commas, or `all`:");
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).context("cannot read the choice")?;
-            line
+    let asked = if let Some(choose) = choose {
+        choose.to_owned()
+    } else {
+        eprintln!("this login yields several accounts:\n");
+        for choice in &choices {
+            eprintln!("  {:<28} {}  {}", choice.native_id, choice.handle, choice.display_name);
         }
+        eprintln!("\ntype their ids separated by commas, or `all`:");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).context("cannot read the choice")?;
+        line
     };
     let native_ids: Vec<String> = if asked.trim() == "all" {
         choices.into_iter().map(|choice| choice.native_id).collect()

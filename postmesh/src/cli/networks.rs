@@ -125,23 +125,18 @@ fn kinds(network: &Network) -> Vec<String> {
 
 fn text(limits: &Limits) -> String {
     let unit = word(limits.text_counting().as_str_name(), "TEXT_COUNTING_");
-    let mut text = match limits.text_length {
+    let length = match limits.text_length {
         0 => "any length".to_owned(),
         most => format!("at most {most} ({unit})"),
     };
-    if limits.text_bytes > 0 {
-        text.push_str(&format!(", {} bytes", limits.text_bytes));
-    }
-    if limits.title_length > 0 {
-        text.push_str(&format!(", title {}", limits.title_length));
-    }
-    if limits.caption_length > 0 {
-        text.push_str(&format!(", beside media {}", limits.caption_length));
-    }
-    if limits.comment_length > 0 {
-        text.push_str(&format!(", comment {}", limits.comment_length));
-    }
-    text
+    let rest = [
+        (limits.text_bytes, format!("{} bytes", limits.text_bytes)),
+        (limits.title_length, format!("title {}", limits.title_length)),
+        (limits.caption_length, format!("beside media {}", limits.caption_length)),
+        (limits.comment_length, format!("comment {}", limits.comment_length)),
+    ];
+    let rest = rest.into_iter().filter_map(|(most, said)| (most > 0).then_some(said));
+    std::iter::once(length).chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 fn media(limits: &Limits) -> String {

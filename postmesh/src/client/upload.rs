@@ -19,7 +19,7 @@ use super::{Session, explain, http, request_id};
 const WORTH_A_BAR: u64 = 4 << 20;
 const CHUNK: usize = 256 << 10;
 /// One call that completes an upload; the mesh may allow less.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 /// Checking the largest video takes no longer.
 const CHECK: Duration = Duration::from_mins(30);
 
