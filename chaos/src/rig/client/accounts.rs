@@ -55,12 +55,10 @@ pub enum Way {
     App,
 }
 
-/// The networks: of each class that settles a lost answer by itself. Those that ask the user, and the rest of class B,
-/// are proven adapter by adapter.
+/// The networks that are broken as a whole; every other adapter is proven on its own.
 pub const NETWORKS: &[Network] = &[
     Network { way: Way::Password, suffix: ".test", ..of("bluesky", Class::A) },
     Network { way: Way::Page, ..of("mastodon", Class::C) },
-    of("threads", Class::B),
 ];
 
 /// A network that takes texts, knows our application, and shows descriptions and threads.
