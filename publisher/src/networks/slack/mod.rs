@@ -94,16 +94,10 @@ pub(super) fn limits() -> Limits {
 }
 
 /// The adapter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Slack {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for Slack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Slack")
-    }
 }
 
 impl Slack {
@@ -149,11 +143,6 @@ impl Network for Slack {
         limits()
     }
 
-    /// Nothing varies: the key is part of the work.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
-    }
-
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
         publish::validate(limits, content, position)
     }
@@ -197,7 +186,7 @@ impl Network for Slack {
         } else {
             self.message_with(session, handles).await
         };
-        found.unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+        found.unwrap_or_else(Found::Unread)
     }
 
     async fn poll(&self, session: &Session, _work: &Work, handle: &str) -> Answer {
