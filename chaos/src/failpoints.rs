@@ -19,7 +19,7 @@ use rand::seq::SliceRandom as _;
 use crate::{
     Kind, Layer, Plan, Progress, Violation,
     plan::rng,
-    rig::client::{Network, network},
+    rig::client::{NETWORKS, Network},
 };
 
 /// Cases side by side: a life at a point mostly waits for its process to start.
@@ -35,13 +35,6 @@ enum Mode {
 
 const MODES: [Mode; 3] = [Mode::Abort, Mode::Sleep, Mode::Error];
 
-/// The networks that are swept, of two classes: a natural key and an idempotency key.
-pub(super) const SWEPT: [&str; 2] = ["bluesky", "mastodon"];
-
-fn swept() -> Vec<&'static Network> {
-    SWEPT.iter().filter_map(|name| network(name)).collect()
-}
-
 /// One network in one mode. The seed alone says which, so that a replay needs nothing else.
 #[derive(Debug, Clone, Copy)]
 struct Case {
@@ -55,7 +48,7 @@ struct Case {
 impl Case {
     fn of(seed: u64) -> Self {
         let place = usize::try_from(seed % kinds()).unwrap_or_default();
-        let (mode, network) = (MODES[place % MODES.len()], swept()[place / MODES.len()]);
+        let (mode, network) = (MODES[place % MODES.len()], &NETWORKS[place / MODES.len()]);
         Self { seed, mode, network, hit: 1 + (seed / kinds()) % 3 }
     }
 }
@@ -69,7 +62,7 @@ impl Case {
 }
 
 fn kinds() -> u64 {
-    (MODES.len() * SWEPT.len()) as u64
+    (MODES.len() * NETWORKS.len()) as u64
 }
 
 /// The cases of a run: each mode on each network, for a whole run at the first hit.

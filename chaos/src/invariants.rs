@@ -66,8 +66,7 @@ pub fn judge(layer: &str, history: &History) -> Layer {
 fn is_lost(case: &Case<'_>, target: &Target) -> bool {
     match target.state.as_str() {
         "published" => case.posts_of(target).is_empty(),
-        "needs_confirmation" => false,
-        _ => !target.is_final(),
+        _ => !target.is_final() && !case.history.waits_for_a_user(target),
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn everything_ends(case: &Case<'_>, found: &mut Findings) {
     for target in &case.history.targets {
         if target.state == "missed" && !case.history.allowances.misses {
             found.of(target, "missed, though nothing was away for so long");
-        } else if !target.is_final() && target.state != "needs_confirmation" {
+        } else if !target.is_final() && !case.history.waits_for_a_user(target) {
             found.of(target, format!("{:?} is no end", target.state));
         }
     }

@@ -11,7 +11,9 @@ use std::{
 use anyhow::Context as _;
 use postmesh_proto::{
     common::v1::TargetState,
-    scheduler::v1::{ListPostsRequest, Post, post_service_client::PostServiceClient},
+    scheduler::v1::{
+        ListPostsRequest, Post, Target as PlannedTarget, post_service_client::PostServiceClient,
+    },
 };
 use tokio::time::Instant;
 
@@ -91,9 +93,13 @@ async fn finished(sandbox: &Sandbox, crowd: &Crowd, until: Instant) -> anyhow::R
             posts.extend(list(&member.user).await?);
         }
         let is_over = |post: &Post| {
-            post.targets
-                .iter()
-                .all(|target| is_final(target.state()) || target.state() == TargetState::NeedsConfirmation)
+            let is_asked = |target: &&PlannedTarget| target.state() == TargetState::NeedsConfirmation;
+            post.targets.iter().all(|target| {
+                let waits = post.targets.iter().filter(is_asked).any(|asked| {
+                    asked.account_id == target.account_id && asked.thread_position <= target.thread_position
+                });
+                is_final(target.state()) || waits
+            })
         };
         if posts.iter().all(is_over) || Instant::now() >= until {
             return Ok(posts);
@@ -138,17 +144,28 @@ fn shown(posts: &[Post], targets: &mut [Target]) {
     for target in targets {
         let Some(shown) = shown.get(target.id.as_str()) else { continue };
         target.state = state_word(shown.state());
-        target.native_id = Some(shown.native_id.clone()).filter(|id| !id.is_empty());
+        target.native_id = Some(post_id(&shown.native_id).to_owned()).filter(|id| !id.is_empty());
         target.problem = shown.problem.as_ref().map(|problem| problem.reason.clone());
     }
 }
 
+/// The id of a post; a TikTok publish id ends with it.
+fn post_id(native_id: &str) -> &str {
+    if native_id.starts_with("v_pub_") { native_id.rsplit('.').next().unwrap_or_default() } else { native_id }
+}
+
+/// The text a user wrote: a YouTube video shows it below its title.
+fn written(line: &Line) -> String {
+    let below = line.text.split_once("\n\n").filter(|_| line.network == "youtube");
+    below.map_or_else(|| line.text.clone(), |(_title, text)| text.to_owned())
+}
+
 fn visible(line: Line) -> Visible {
     Visible {
+        content: written(&line),
+        native_id: post_id(&line.native_id).to_owned(),
         network: line.network,
         account: line.account,
-        native_id: line.native_id,
-        content: line.text,
         media: line.media.into_iter().map(|attached| attached.alt).collect(),
         at_ms: line.visible_at_ms,
     }

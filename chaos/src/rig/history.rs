@@ -245,6 +245,15 @@ impl History {
         self.accounts.iter().find(|account| account.id == id)
     }
 
+    /// Whether a user is asked about it, or about a part of its thread before it.
+    pub fn waits_for_a_user(&self, target: &Target) -> bool {
+        let is_asked = |asked: &&Target| asked.state == "needs_confirmation";
+        self.targets
+            .iter()
+            .filter(is_asked)
+            .any(|asked| asked.thread == target.thread && asked.position <= target.position)
+    }
+
     /// Attempts whose outcome was in doubt: what the promise is about.
     pub fn ambiguous(&self) -> u64 {
         let doubted = |target: &Target| {

@@ -285,6 +285,10 @@ fn common(sandbox: &Sandbox) -> Vec<(String, String)> {
             "POSTMESH_OUTBOUND__ALLOW",
             format!("[\"{}\", \"{}\"]", sandbox.addr(), sandbox.public()),
         )])
+        // A case squeezes days of posts into minutes; what daily limits do is shown elsewhere.
+        .chain(NETWORKS.iter().map(|network| {
+            setting(&format!("POSTMESH_PUBLISHER__PERMITS__{}", network.name.to_uppercase()), "[]".to_owned())
+        }))
         .chain(NETWORKS.iter().filter(|network| network.way == Way::App).flat_map(|network| {
             let key =
                 |field: &str| format!("POSTMESH_PUBLISHER__APPS__{}__{field}", network.name.to_uppercase());

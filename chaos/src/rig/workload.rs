@@ -28,7 +28,7 @@ const BURSTS_AT_ONCE: usize = 4;
 const RECONNECTED_EVERY: usize = 2;
 
 /// Networks whose refresh tokens are good for one use.
-pub const ROTATING: [&str; 1] = ["bluesky"];
+pub const ROTATING: [&str; 3] = ["bluesky", "x", "tiktok"];
 
 /// How much is going on.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Default for Load {
     fn default() -> Self {
         Self {
             tenants: 3,
-            accounts: 12,
+            accounts: 27,
             burst: 12,
             every: Duration::from_secs(1),
             ahead_ms: (500, 3_000),
@@ -100,7 +100,7 @@ pub struct Member {
 
 impl Member {
     /// What a post to these accounts has to carry; all of them need the same.
-    fn needed(&self, needs: Needs) -> Vec<(String, String)> {
+    pub fn needed(&self, needs: Needs) -> Vec<(String, String)> {
         match needs {
             Needs::Nothing => Vec::new(),
             Needs::Picture => vec![self.picture.clone()],
@@ -110,7 +110,7 @@ impl Member {
 }
 
 /// What posts to this account have to carry.
-fn needs_of(account: &Account) -> Needs {
+pub fn needs_of(account: &Account) -> Needs {
     network(&account.network).map_or(Needs::Nothing, |network| network.needs)
 }
 
@@ -317,6 +317,7 @@ impl Fate {
 
 /// A fault for one of the account's coming requests.
 fn fault(account: &Account, rng: &mut StdRng) -> Value {
+    let tells_wait = network(&account.network).is_some_and(|network| network.tells_wait);
     let kinds = [
         (json!({"kind": "drop_before"}), 3),
         (json!({"kind": "accept_then_timeout"}), 2),
@@ -324,7 +325,7 @@ fn fault(account: &Account, rng: &mut StdRng) -> Value {
         (json!({"kind": "accept_then_reset"}), 3),
         (json!({"kind": "accept_late", "ms": LATE_MS}), 2),
         (json!({"kind": "garbage"}), 2),
-        (json!({"kind": "throttle", "retry_after_s": RETRY_AFTER_S}), 2),
+        (json!({"kind": "throttle", "retry_after_s": RETRY_AFTER_S}), if tells_wait { 2 } else { 0 }),
         (json!({"kind": "status", "code": 503}), 3),
         (json!({"kind": "delay", "ms": 300}), 4),
     ];

@@ -9,7 +9,7 @@ use super::{Accounts, jitter, line::account_effects};
 use crate::{
     deps::Parts,
     domain::{
-        outcome::{Answer, Found, Outcome, Wire},
+        outcome::{Answer, Fault, Found, Outcome, Wire},
         step::{Effect, Event, step},
     },
     error::Error,
@@ -85,7 +85,11 @@ async fn one(parts: &Parts, accounts: &Accounts, row: &Stored) -> Result<(), Err
                         .filter(|(_, revision, ..)| *revision == row.revision)
                         .filter_map(|(.., step, json)| Some((step, serde_json::from_str(&json).ok()?)))
                         .collect();
-                    network.reconcile(session, &work, &handles, &facts).await
+                    let found = network.reconcile(session, &work, &handles, &facts).await;
+                    if matches!(found, Found::Unread(Fault::TokenExpired)) {
+                        accounts.session(row.account_id, Some(session.token_version)).await?;
+                    }
+                    found
                 }
                 _ => Found::Unsure { why: "the account is not connected".into() },
             };

@@ -13,6 +13,7 @@ use crate::{
     deps::Parts,
     domain::{
         outcome::Wire,
+        state::State,
         step::{Event, Problem, step},
     },
     error::Error,
@@ -61,7 +62,8 @@ pub(super) async fn open(parts: &Parts, account_id: Uuid) -> Result<Opened, Erro
 }
 
 /// Opens the tokens and makes the account's deliveries fit what was found: parked ones come back when it is connected,
-/// waiting ones are parked when it is not, or cancelled when a user disconnected it.
+/// waiting ones are parked when it is not, or cancelled when a user disconnected it. What is in doubt then is asked about
+/// when its time is up, since the network cannot be.
 pub(super) async fn open_and_tidy(parts: &Parts, account_id: Uuid) -> Result<Opened, Error> {
     let opened = open(parts, account_id).await?;
     match &opened {
@@ -82,6 +84,7 @@ pub(super) async fn open_and_tidy(parts: &Parts, account_id: Uuid) -> Result<Ope
                     parts.store.cancel_account(account_id, &problem).await?;
                 }
             }
+            ask_about_doubts(parts, account_id).await?;
         }
     }
     Ok(opened)
@@ -108,6 +111,33 @@ async fn unpark(parts: &Parts, account_id: Uuid) -> Result<(), Error> {
             return Ok(());
         }
     }
+}
+
+/// Lost answers of an account that cannot be asked at its network: each is in doubt once nothing of it can be under way,
+/// and a user is asked once the time for looking is over.
+async fn ask_about_doubts(parts: &Parts, account_id: Uuid) -> Result<(), Error> {
+    if !parts.clock.is_steady() {
+        return Ok(()); // nothing is too late by a clock that leapt
+    }
+    let now = parts.clock.now_ms();
+    let mut changes = Vec::new();
+    for row in parts.store.line(account_id, now, BATCH).await? {
+        let (before, class) = (row.decision()?, parts.network(&row.network)?.facts().class);
+        let is_over = before.next_at.is_some_and(|at| at <= now);
+        if !is_over || !matches!(before.state, State::Sending | State::Unknown) {
+            continue;
+        }
+        if let Ok((after, effects)) = step(&before, Event::Tick, class, &parts.policy, now, 0.0)
+            && after.state != before.state
+        {
+            changes.push(Change::new(&row, before.state, after, effects, Wire::default()).0);
+        }
+    }
+    if !changes.is_empty() {
+        parts.store.apply(changes).await?;
+        parts.ring_events();
+    }
+    Ok(())
 }
 
 /// Asks the network for new tokens. `is_refused`: the network no longer takes the access token.

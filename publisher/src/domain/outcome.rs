@@ -87,6 +87,20 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The same as of a call that makes nothing visible, when it was refused this time.
+    pub fn refusal(&self) -> Option<Fault> {
+        match self {
+            Self::Transient { code, message, retry_after } => Some(Fault::Transient {
+                code: code.clone(),
+                message: message.clone(),
+                retry_after: *retry_after,
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// What was seen on the wire, kept with the attempt as evidence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wire {
@@ -127,6 +141,9 @@ impl From<Outcome> for Answer {
 
 /// The reason of a refusal because of too many requests.
 pub const RATE_LIMITED: &str = "RATE_LIMITED";
+
+/// Reasons of refusals that concern our application at the network: whatever it asks for any account is refused alike.
+pub const APP_EXHAUSTED: [&str; 2] = ["CREDITS_DEPLETED", "USAGE_CAPPED"];
 
 /// Why a reversible call (upload, token, read, delete) did not succeed. Nothing visible can have come of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -171,6 +188,25 @@ impl Fault {
             _ => None,
         }
     }
+
+    /// How long our application as a whole should ask nothing more, when that is why the network refused.
+    pub fn exhausted(&self) -> Option<Duration> {
+        match self {
+            Self::Transient { code, retry_after, .. } if APP_EXHAUSTED.contains(&code.as_str()) => {
+                *retry_after
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, to be tried again after another time.
+    #[must_use]
+    pub fn waiting(mut self, wait: Duration) -> Self {
+        if let Self::Transient { retry_after, .. } = &mut self {
+            *retry_after = Some(wait);
+        }
+        self
+    }
 }
 
 /// What reading the network back told about a send whose answer was lost.
@@ -187,9 +223,17 @@ pub enum Found {
     },
     /// It is not there now. Whether a request still under way can change that is the class's question.
     Absent,
-    /// The network could not tell (it did not answer, or several posts match).
+    /// The network answered, and its answer tells nothing (several posts match, or it shows posts late).
     Unsure {
         /// What was seen.
         why: String,
     },
+    /// It could not be read. New tokens may be what is missing.
+    Unread(Fault),
+}
+
+impl From<Fault> for Found {
+    fn from(fault: Fault) -> Self {
+        Self::Unread(fault)
+    }
 }

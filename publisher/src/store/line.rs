@@ -120,8 +120,9 @@ impl Store {
     }
 
     /// How many deliveries are past their deadline by `tolerance` milliseconds. Must be 0. One that stands in its
-    /// account's line or thread behind another that waits within its time, or whose account the network asked to wait, is not
-    /// late as long as it may still be sent in time; neither is a parked one before its deadline.
+    /// account's line or thread behind another that waits within its time, behind a part of its thread that a user is asked
+    /// about, or whose account the network asked to wait, is not late as long as it may still be sent in time; neither is a
+    /// parked one before its deadline.
     pub(crate) async fn stuck(&self, tolerance: i64) -> Result<i64, Error> {
         let sqlite = self.db.is_sqlite();
         read!(self.db, c => {
@@ -140,7 +141,10 @@ impl Store {
                                             and ahead.next_at + $1 >= now)
                               or exists (select 1 from deliveries previous
                                           where previous.target_id = d.previous_id
-                                            and previous.next_at + $1 >= now)))"))
+                                            and previous.next_at + $1 >= now)
+                              or exists (select 1 from deliveries asked
+                                          where asked.thread_id = d.thread_id and asked.position < d.position
+                                            and asked.state = 'needs_confirmation')))"))
                 .bind(tolerance).fetch_one(&mut *c).await?)
         })
     }

@@ -148,3 +148,26 @@ async fn the_timeline_tells_every_step() {
         mesh.end().await;
     }
 }
+
+#[tokio::test]
+async fn what_is_in_doubt_when_its_account_is_lost_is_asked_about_in_the_end() {
+    for kind in BOTH {
+        let config = Config { reconcile_budget_ms: 4_000, ..quick() };
+        let mesh = Mesh::new(kind, config).await;
+        let account = mesh.mastodon().await;
+        for (operation, fault) in [
+            ("publish", json!({ "kind": "accept_then_reset" })),
+            ("read", json!({ "kind": "status", "code": 503, "body": "" })),
+        ] {
+            let rule = json!({ "network": "mastodon", "operation": operation, "times": 0, "fault": fault });
+            mesh.bench.control("script", &rule).await;
+        }
+        let targets = mesh.deliver(vec![mesh.a_delivery(&account, "where is it", 0)]).await;
+        mesh.follow(&targets, |state| state == TargetState::Unknown).await;
+        mesh.bench.clear_script().await;
+        mesh.bench.fault("mastodon", "any", json!({ "kind": "revoke_tokens" })).await;
+        assert_eq!(mesh.ends(&targets).await[0].state(), TargetState::NeedsConfirmation);
+        assert_eq!(mesh.bench.ledger().await.len(), 1, "it was posted, and not again");
+        mesh.end().await;
+    }
+}

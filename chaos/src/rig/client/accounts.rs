@@ -31,6 +31,8 @@ pub struct Network {
     pub shows_alt: bool,
     /// Whether further parts of a thread have a place there.
     pub threads: bool,
+    /// Whether it says how long to wait when it is asked too much; the others are left alone for an hour or a day.
+    pub tells_wait: bool,
 }
 
 /// What every post of a network needs to carry.
@@ -55,15 +57,31 @@ pub enum Way {
     App,
 }
 
-/// The networks that are broken as a whole; every other adapter is proven on its own.
+/// The nine main networks, of every class; what is left of the adapters is proven one by one.
 pub const NETWORKS: &[Network] = &[
-    Network { way: Way::Password, suffix: ".test", ..of("bluesky", Class::A) },
-    Network { way: Way::Page, ..of("mastodon", Class::C) },
+    Network { way: Way::Password, suffix: ".test", tells_wait: true, ..of("bluesky", Class::A) },
+    Network { way: Way::Page, tells_wait: true, ..of("mastodon", Class::C) },
+    Network { tells_wait: true, ..of("x", Class::D) },
+    Network { needs: Needs::Picture, ..of("instagram", Class::B) },
+    of("linkedin", Class::E),
+    of("threads", Class::B),
+    of("facebook", Class::D),
+    Network { needs: Needs::Video, shows_alt: false, ..of("youtube", Class::B) },
+    Network { needs: Needs::Video, shows_alt: false, threads: false, ..of("tiktok", Class::B) },
 ];
 
 /// A network that takes texts, knows our application, and shows descriptions and threads.
 const fn of(name: &'static str, class: Class) -> Network {
-    Network { name, class, way: Way::App, suffix: "", needs: Needs::Nothing, shows_alt: true, threads: true }
+    Network {
+        name,
+        class,
+        way: Way::App,
+        suffix: "",
+        needs: Needs::Nothing,
+        shows_alt: true,
+        threads: true,
+        tells_wait: false,
+    }
 }
 
 /// The network of that name.

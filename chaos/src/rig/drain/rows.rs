@@ -20,8 +20,12 @@ const EVENTS: &str = "select {id}, {number}, revision, state, attempt_n,
    from events
   order by {number}";
 const ATTEMPTS: &str = "select {id}, n, key, revision, armed_at, outcome from publish_attempts order by n";
-const STUCK: &str =
-    "select count(*) from deliveries where next_at is not null and next_at < {now} - {overdue}";
+/// Parts of a thread behind one that a user is asked about wait for the answer.
+const STUCK: &str = "select count(*) from deliveries d
+  where next_at is not null and next_at < {now} - {overdue}
+    and not exists (select 1 from deliveries asked
+                     where asked.thread_id = d.thread_id and asked.position < d.position
+                       and asked.state = 'needs_confirmation')";
 const OPEN: &str = "select count(*) from publish_attempts where outcome is null";
 /// After a lost answer the old access token serves until it ends; then the refresh must be asked for again.
 const REFRESHES: &str = "select count(*) from accounts

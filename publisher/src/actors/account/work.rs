@@ -224,8 +224,12 @@ impl State {
     pub(super) fn looked(&mut self, id: Uuid, found: Found) {
         let (policy, now) = (self.parts.policy, self.now());
         let Some(item) = self.line.get_mut(id) else { return };
-        if let Found::Unsure { why } = &found {
-            tracing::info!(target.id = %id, why, "the network could not tell");
+        match &found {
+            Found::Unsure { why } => tracing::info!(target.id = %id, why, "the network could not tell"),
+            Found::Unread(fault) => {
+                tracing::info!(target.id = %id, why = fault as &dyn std::error::Error, "the network could not be read");
+            }
+            Found::Live { .. } | Found::Absent => {}
         }
         let turn = item.looked(found, &policy, now, jitter());
         self.carry_out(turn);

@@ -1,7 +1,7 @@
 //! What may be visible without our knowing: waiting until it is quiet, looking, sending again where the class makes it
 //! harmless, asking a person where nothing can tell.
 
-use super::{Closing, DeliveryClass, Effect, Found, Outcome, Problem, Run, State};
+use super::{Closing, DeliveryClass, Effect, Fault, Found, Outcome, Problem, Run, State};
 
 impl Run<'_> {
     pub(super) fn is_quiet(&self) -> bool {
@@ -95,7 +95,9 @@ impl Run<'_> {
         match found {
             Found::Live { native_id, url, evidence } => self.publish(native_id, url, Some(evidence)),
             // The key protects the repetition; it needs no read.
-            Found::Unsure { .. } if self.class == DeliveryClass::IdempotencyKey && self.may_resend() => {
+            Found::Unsure { .. } | Found::Unread(_)
+                if self.class == DeliveryClass::IdempotencyKey && self.may_resend() =>
+            {
                 self.close_open(Closing::Unconfirmed);
                 self.after.next_at = Some(self.now);
                 self.effects.push(Effect::Resend);
@@ -103,6 +105,15 @@ impl Run<'_> {
             Found::Unsure { .. } => {
                 let at = self.wait(None);
                 self.after.next_at = Some(at);
+            }
+            Found::Unread(fault) => {
+                let at = self.wait(fault.throttled());
+                self.after.next_at = Some(at);
+                match fault {
+                    Fault::TokenExpired => self.effects.push(Effect::Refresh),
+                    Fault::Reconnect { message } => self.effects.push(Effect::ParkAccount { message }),
+                    _ => {}
+                }
             }
             // A natural key makes a resend harmless even while the first request is under way.
             Found::Absent
@@ -154,6 +165,7 @@ impl Run<'_> {
             Found::Live { .. } => {}
             Found::Absent => self.effects.push(Effect::Note("it was not there".to_owned())),
             Found::Unsure { why } => self.effects.push(Effect::Note(why.clone())),
+            Found::Unread(fault) => self.effects.push(Effect::Note(fault.to_string())),
         }
     }
 

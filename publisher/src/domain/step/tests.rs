@@ -92,6 +92,8 @@ fn every_event() -> Vec<Event> {
         Event::Looked(live()),
         Event::Looked(Found::Absent),
         Event::Looked(Found::Unsure { why: "timeout".into() }),
+        Event::Looked(Found::Unread(Fault::TokenExpired)),
+        Event::Looked(Found::Unread(Fault::Reconnect { message: "x".into() })),
         Event::Recall,
         Event::Orphaned,
         Event::Doubted,
@@ -193,6 +195,21 @@ fn class_a_sends_again_at_once_and_is_missed_only_when_absent() {
     );
     assert!(step(&unknown, Event::Arm { send_deadline: 0 }, NaturalKey, &policy(), DUE + LATE, 0.0).is_err());
     assert_eq!(go(&unknown, Event::Looked(Found::Absent), NaturalKey, DUE + LATE).0.state, State::Missed);
+}
+
+#[test]
+fn a_look_that_lacks_new_tokens_asks_for_them_and_is_repeated() {
+    for class in [Handle, ReadBack] {
+        let (unknown, _) = go(&at(State::Sending), Event::Lost, class, DUE + 10);
+        let (waits, effects) =
+            go(&unknown, Event::Looked(Found::Unread(Fault::TokenExpired)), class, DUE + 20);
+        assert_eq!((waits.state, effects), (State::Unknown, vec![Effect::Refresh]));
+        assert!(waits.next_at.is_some_and(|at| at > DUE + 20), "{waits:?}");
+        let lost = Found::Unread(Fault::Reconnect { message: "connect".into() });
+        let (waits, effects) = go(&unknown, Event::Looked(lost), class, DUE + 20);
+        assert_eq!(effects, [Effect::ParkAccount { message: "connect".into() }]);
+        assert_eq!(waits.state, State::Unknown, "it may be visible all the same");
+    }
 }
 
 #[test]

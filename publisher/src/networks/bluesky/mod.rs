@@ -208,8 +208,8 @@ impl Network for Bluesky {
     ) -> Found {
         let call = publish::get_record(session, record::COLLECTION, text_of(&work.plan, "rkey"));
         match self.call(session, call).await {
-            Ok(response) => publish::found(&response, session, work, handles),
-            Err(error) => Found::Unsure { why: error.to_string() },
+            Ok(response) => publish::found(&response, session, work, handles, |refusal| self.fault(refusal)),
+            Err(error) => Found::Unread(wire::unanswered_read(&error)),
         }
     }
 

@@ -210,6 +210,7 @@ pub(super) fn found(
     session: &Session,
     work: &Work,
     handles: &HandleMap,
+    fault: impl FnOnce(&Response<Bytes>) -> Fault,
 ) -> Found {
     let body = json(response).unwrap_or_default();
     match (response.status().as_u16(), text_of(&body, "error")) {
@@ -222,9 +223,7 @@ pub(super) fn found(
             Found::Unsure { why: "another record is stored under the key of this post".into() }
         }
         (400, "RecordNotFound") => Found::Absent,
-        (status, code) => {
-            Found::Unsure { why: format!("the server answered {status} {}", wire::short(code)) }
-        }
+        _ => Found::Unread(fault(response)),
     }
 }
 
@@ -250,6 +249,7 @@ mod tests {
             token_version: 1,
             extra: Secret::default(),
             app: None,
+            seals: crate::testing::seals(),
         }
     }
 
@@ -339,8 +339,10 @@ mod tests {
 
     #[test]
     fn looking_back_compares_the_record() {
-        let look =
-            |status, body: Value| found(&response(status, &body), &session(), &work(), &HandleMap::new());
+        let fault = |refusal: &Response<Bytes>| wire::refused_read(errors::RULES, refusal, 0);
+        let look = |status, body: Value| {
+            found(&response(status, &body), &session(), &work(), &HandleMap::new(), fault)
+        };
         let ours = record::record(&work(), &HandleMap::new());
         assert!(
             matches!(look(200, object!({ "uri": URI, "cid": "b", "value": ours })), Found::Live { native_id, .. } if native_id == URI)
@@ -350,8 +352,9 @@ mod tests {
             Found::Unsure { .. }
         ));
         assert_eq!(look(400, object!({ "error": "RecordNotFound" })), Found::Absent);
-        assert!(matches!(look(400, object!({ "error": "InvalidRequest" })), Found::Unsure { .. }));
-        assert!(matches!(look(404, object!({})), Found::Unsure { .. }));
+        assert!(matches!(look(400, object!({ "error": "InvalidRequest" })), Found::Unread(_)));
+        assert!(matches!(look(404, object!({})), Found::Unread(_)));
+        assert_eq!(look(400, object!({ "error": "ExpiredToken" })), Found::Unread(Fault::TokenExpired));
     }
 
     proptest::proptest! {

@@ -194,7 +194,7 @@ impl Network for Facebook {
     ) -> Found {
         self.look_back(session, work, handles, attempt)
             .await
-            .unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+            .unwrap_or_else(Found::Unread)
     }
 
     fn id_in(&self, account_native_id: &str, url: &str) -> Option<String> {

@@ -213,7 +213,7 @@ impl Network for Instagram {
     ) -> Found {
         self.look_back(session, work, handles, attempt)
             .await
-            .unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+            .unwrap_or_else(Found::Unread)
     }
 
     async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {

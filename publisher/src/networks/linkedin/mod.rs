@@ -264,7 +264,7 @@ impl Network for Linkedin {
                 },
                 several => Found::Unsure { why: format!("{} posts of the page match", several.len()) },
             },
-            Err(fault) => Found::Unsure { why: fault.to_string() },
+            Err(fault) => Found::Unread(fault),
         }
     }
 

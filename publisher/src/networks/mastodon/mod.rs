@@ -152,7 +152,7 @@ impl Network for Mastodon {
                 }
                 several => Found::Unsure { why: format!("{} posts of the account match", several.len()) },
             },
-            Err(fault) => Found::Unsure { why: fault.to_string() },
+            Err(fault) => Found::Unread(fault),
         }
     }
 

@@ -199,7 +199,7 @@ impl Network for Pinterest {
                 },
                 several => Found::Unsure { why: format!("{} pins of the board match", several.len()) },
             },
-            Err(fault) => Found::Unsure { why: fault.to_string() },
+            Err(fault) => Found::Unread(fault),
         }
     }
 

@@ -219,7 +219,7 @@ impl Network for Reddit {
     ) -> Found {
         self.found(session, work, attempt)
             .await
-            .unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+            .unwrap_or_else(Found::Unread)
     }
 
     async fn poll(&self, session: &Session, work: &Work, handle: &str) -> Answer {

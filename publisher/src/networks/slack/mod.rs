@@ -197,7 +197,7 @@ impl Network for Slack {
         } else {
             self.message_with(session, handles).await
         };
-        found.unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+        found.unwrap_or_else(Found::Unread)
     }
 
     async fn poll(&self, session: &Session, _work: &Work, handle: &str) -> Answer {

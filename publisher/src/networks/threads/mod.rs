@@ -168,7 +168,7 @@ impl Network for Threads {
     ) -> Found {
         self.look(session, work, handles, attempt)
             .await
-            .unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+            .unwrap_or_else(Found::Unread)
     }
 
     /// Post by post: insights are read one by one.

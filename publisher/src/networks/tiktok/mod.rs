@@ -186,7 +186,7 @@ impl Network for Tiktok {
         } else {
             self.look_for_photos(session, work, attempt).await
         };
-        found.unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+        found.unwrap_or_else(Found::Unread)
     }
 
     fn id_in(&self, _account_native_id: &str, url: &str) -> Option<String> {

@@ -196,7 +196,7 @@ impl Network for X {
                 },
                 several => Found::Unsure { why: format!("{} posts of the account match", several.len()) },
             },
-            Err(fault) => Found::Unsure { why: fault.to_string() },
+            Err(fault) => Found::Unread(fault),
         }
     }
 

@@ -196,7 +196,7 @@ impl Network for Youtube {
             Some(reply) => self.comments_like(session, work, reply, attempt).await,
             None => self.what_became(session, work, handles, attempt).await,
         };
-        found.unwrap_or_else(|fault| Found::Unsure { why: fault.to_string() })
+        found.unwrap_or_else(Found::Unread)
     }
 
     fn id_in(&self, _account_native_id: &str, url: &str) -> Option<String> {
