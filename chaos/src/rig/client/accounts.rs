@@ -1,10 +1,13 @@
 //! How accounts of each network are connected. A further network is a line in [`NETWORKS`].
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use postmesh_proto::publisher::v1::{
     self as proto, AccountState, BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest,
     ListAccountsRequest, account_service_client::AccountServiceClient,
 };
+use tokio::time::Instant;
 use url::Url;
 
 use super::{User, request_id, told};
@@ -13,6 +16,9 @@ use crate::rig::{
     history::{Account, Class},
     process::http,
 };
+
+/// How long a user tries to get through the pages of a network.
+const BEGUN_AGAIN_FOR: Duration = Duration::from_secs(30);
 
 /// A network the program speaks to and the sandbox plays.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +171,23 @@ async fn with_password(
     answer.account.context("no account was answered")
 }
 
+/// Begins again, as a user does, when the mesh or the network lost its thread on the way.
 async fn over_page(
+    user: &User,
+    network: &Network,
+    server: String,
+    handle: &str,
+) -> anyhow::Result<proto::Account> {
+    let until = Instant::now() + BEGUN_AGAIN_FOR;
+    loop {
+        match once_over_page(user, network, server.clone(), handle).await {
+            Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
+            ended => return ended,
+        }
+    }
+}
+
+async fn once_over_page(
     user: &User,
     network: &Network,
     server: String,

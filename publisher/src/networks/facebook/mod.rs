@@ -192,9 +192,7 @@ impl Network for Facebook {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.look_back(session, work, handles, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.look_back(session, work, handles, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     fn id_in(&self, account_native_id: &str, url: &str) -> Option<String> {

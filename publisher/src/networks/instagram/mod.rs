@@ -211,9 +211,7 @@ impl Network for Instagram {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.look_back(session, work, handles, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.look_back(session, work, handles, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {

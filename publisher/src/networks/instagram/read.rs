@@ -29,7 +29,16 @@ impl Instagram {
         }
         let Some(id) = handles.get(CONTAINER).map(|handle| text_of(handle, "id")).filter(|id| !id.is_empty())
         else {
-            return Ok(Found::Absent);
+            // Its record was lost: the media may show it, and nothing proves that it was never published.
+            let found = self.among_media(session, work, attempt).await?;
+            return Ok(match <[_; 1]>::try_from(found) {
+                Ok([(native_id, url)]) => {
+                    let evidence = "a post since the attempt shows the same".into();
+                    Found::Live { native_id, url, evidence }
+                }
+                Err(none) if none.is_empty() => Found::Unseen,
+                Err(_) => Found::Unsure { why: "several posts look like it".into() },
+            });
         };
         match self.stage(session, id).await? {
             Stage::Finished => Ok(Found::Absent),
@@ -120,6 +129,7 @@ impl Instagram {
                 let evidence = "a comment since the attempt says the same".into();
                 Found::Live { native_id, url: String::new(), evidence }
             }
+            Err(none) if none.is_empty() => Found::Unseen,
             Err(found) => Found::Unsure { why: format!("{} comments match", found.len()) },
         })
     }

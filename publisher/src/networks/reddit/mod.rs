@@ -217,9 +217,7 @@ impl Network for Reddit {
         _handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.found(session, work, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.found(session, work, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     async fn poll(&self, session: &Session, work: &Work, handle: &str) -> Answer {

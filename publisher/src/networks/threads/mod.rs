@@ -166,9 +166,7 @@ impl Network for Threads {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.look(session, work, handles, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.look(session, work, handles, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     /// Post by post: insights are read one by one.

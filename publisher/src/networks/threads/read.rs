@@ -31,7 +31,16 @@ impl Threads {
     ) -> Result<Found, Fault> {
         let container = handles.get(CONTAINER).map(|stored| text_of(stored, "id")).unwrap_or_default();
         if container.is_empty() {
-            return Ok(Found::Unsure { why: "no container is known".into() });
+            // Its record was lost: the posts may show it, and nothing proves that it was never published.
+            let mut found = self.matches(session, work, attempt).await?;
+            return Ok(match (found.pop(), found.len()) {
+                (Some(Seen { id, permalink }), 0) => {
+                    let evidence = "one post since then has its text".into();
+                    Found::Live { native_id: id, url: permalink, evidence }
+                }
+                (Some(_), more) => Found::Unsure { why: format!("{} posts have its text", more + 1) },
+                (None, _) => Found::Unseen,
+            });
         }
         let status = match self.status(session, container).await {
             Ok((status, _)) => status,
