@@ -37,6 +37,8 @@ pub struct Network {
     pub shows_alt: bool,
     /// Whether further parts of a thread have a place there.
     pub threads: bool,
+    /// Whether these become comments, which have no handle.
+    pub comments: bool,
     /// Whether it says how long to wait when it is asked too much; the others are left alone for an hour or a day.
     pub tells_wait: bool,
 }
@@ -68,11 +70,11 @@ pub const NETWORKS: &[Network] = &[
     Network { way: Way::Password, suffix: ".test", tells_wait: true, ..of("bluesky", Class::A) },
     Network { way: Way::Page, tells_wait: true, ..of("mastodon", Class::C) },
     Network { tells_wait: true, ..of("x", Class::D) },
-    Network { needs: Needs::Picture, ..of("instagram", Class::B) },
+    Network { needs: Needs::Picture, comments: true, ..of("instagram", Class::B) },
     of("linkedin", Class::E),
     of("threads", Class::B),
     of("facebook", Class::D),
-    Network { needs: Needs::Video, shows_alt: false, ..of("youtube", Class::B) },
+    Network { needs: Needs::Video, shows_alt: false, comments: true, ..of("youtube", Class::B) },
     Network { needs: Needs::Video, shows_alt: false, threads: false, ..of("tiktok", Class::B) },
 ];
 
@@ -86,6 +88,7 @@ const fn of(name: &'static str, class: Class) -> Network {
         needs: Needs::Nothing,
         shows_alt: true,
         threads: true,
+        comments: false,
         tells_wait: false,
     }
 }
@@ -143,6 +146,7 @@ pub(super) async fn connect(
         network: network.name.to_owned(),
         handle: handle.to_owned(),
         class: network.class,
+        comments: network.comments,
         shows_alt: network.shows_alt,
         permits: None,
     })
