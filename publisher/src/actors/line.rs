@@ -123,11 +123,17 @@ impl Line {
         // whatever was due before it and got ready later.
         let in_doubt =
             self.items.values().any(|item| item.decision.state == State::Unknown && item.decision.is_open);
+        // The last one that lets others pass: so do the parts of its thread that wait for it.
+        let mut lets_pass = None;
         for item in self.items.values_mut() {
             let id = item.stored.target_id;
+            let waits_with_it = item.stored.previous_id.is_some() && item.stored.previous_id == lets_pass;
             if item.busy != Busy::No {
-                is_blocked |=
-                    item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place(now));
+                if item.busy == Busy::Sending || item.keeps_its_place(now) {
+                    is_blocked |= item.busy == Busy::Sending || item.decision.due_at <= now;
+                } else {
+                    lets_pass = Some(id);
+                }
                 continue;
             }
             let predecessor = item.stored.predecessor();
@@ -149,7 +155,11 @@ impl Line {
                 }
                 state if state.is_unsent() && !predecessor.lets_pass() => {
                     todo.wake(item.decision.late_at);
-                    is_blocked |= predecessor == Predecessor::Ahead && item.decision.due_at <= now;
+                    if predecessor == Predecessor::Away || waits_with_it {
+                        lets_pass = Some(id);
+                    } else {
+                        is_blocked |= item.decision.due_at <= now;
+                    }
                     continue;
                 }
                 // Begun by an earlier life of this line: begin again.
@@ -194,7 +204,11 @@ impl Line {
                 },
                 _ => {}
             }
-            is_blocked |= item.decision.due_at <= now && item.keeps_its_place(now);
+            if item.keeps_its_place(now) {
+                is_blocked |= item.decision.due_at <= now;
+            } else {
+                lets_pass = Some(id);
+            }
         }
         todo
     }

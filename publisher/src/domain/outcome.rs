@@ -232,6 +232,9 @@ pub enum Found {
     },
     /// It is not there now. Whether a request still under way can change that is the class's question.
     Absent,
+    /// It is not shown, and no handle or key can prove that it was not sent: what would prove it was lost, or never was.
+    /// Reads that miss it over a while leave the question to a user, whatever the class.
+    Unseen,
     /// The network answered, and its answer tells nothing (several posts match, or it shows posts late).
     Unsure {
         /// What was seen.

@@ -56,7 +56,7 @@ pub(in super::super) fn all_steps(work: &Work) -> Vec<String> {
 
 /// Where a container stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) enum Stage {
+pub(in super::super) enum Standing {
     /// The network does not show it: not yet, or not any more.
     Missing,
     /// The network is at it.
@@ -69,7 +69,7 @@ pub(in super::super) enum Stage {
     Over(String),
 }
 
-impl Stage {
+impl Standing {
     /// Where a container stands by the word for it and the words about it.
     pub(in super::super) fn of(status: &str, why: &str) -> Self {
         match status {
@@ -167,7 +167,7 @@ pub(in super::super) trait Containers: Sync {
     ) -> Result<String, Fault>;
 
     /// Asks where a container stands.
-    async fn stage(&self, session: &Session, id: &str) -> Result<Stage, Fault>;
+    async fn standing(&self, session: &Session, id: &str) -> Result<Standing, Fault>;
 
     /// The refusal that the words of a container stand for, when a further one would end the same.
     fn final_for(&self, why: &str) -> Option<Fault>;
@@ -270,16 +270,16 @@ pub(in super::super) trait Containers: Sync {
                 return Ok(kept);
             }
             let is_late = self.api().clock.now_ms() - kept.made_at > LATE_MS;
-            let why = match self.stage(session, &kept.id).await? {
-                Stage::Finished | Stage::Published => {
+            let why = match self.standing(session, &kept.id).await? {
+                Standing::Finished | Standing::Published => {
                     unshare(work, &kept.url, media).await;
                     let kept = Kept { url: String::new(), ready: true, ..kept };
                     kept.store(handles, &piece.step).await?;
                     continue;
                 }
-                Stage::Over(why) => why,
-                Stage::Missing if is_late => String::new(),
-                Stage::Working | Stage::Missing => {
+                Standing::Over(why) => why,
+                Standing::Missing if is_late => String::new(),
+                Standing::Working | Standing::Missing => {
                     patience.pause().await?;
                     continue;
                 }
@@ -304,30 +304,31 @@ pub(in super::super) trait Containers: Sync {
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
         let id = handles.get(CONTAINER).map(|handle| text_of(handle, "id")).unwrap_or_default();
-        let stage = match id {
-            "" => Stage::Missing,
-            id => match self.stage(session, id).await {
+        let standing = match id {
+            "" => Standing::Missing,
+            id => match self.standing(session, id).await {
                 // A refusal of the question says nothing about the post.
-                Err(Fault::Rejected { .. }) => Stage::Missing,
-                stage => stage?,
+                Err(Fault::Rejected { .. }) => Standing::Missing,
+                standing => standing?,
             },
         };
-        let unsure = |why: &str| Found::Unsure { why: format!("the container is {}{why}", stage.word()) };
-        match stage {
-            Stage::Finished => return Ok(Found::Absent),
-            Stage::Working => return Ok(unsure("")),
-            Stage::Missing | Stage::Published | Stage::Over(_) => {}
+        let unsure = |why: &str| Found::Unsure { why: format!("the container is {}{why}", standing.word()) };
+        match standing {
+            Standing::Finished => return Ok(Found::Absent),
+            Standing::Working => return Ok(unsure("")),
+            Standing::Missing | Standing::Published | Standing::Over(_) => {}
         }
-        Ok(match (one(self.posts(session, work, attempt).await?), &stage) {
+        Ok(match (one(self.posts(session, work, attempt).await?), &standing) {
             (Ok((native_id, url)), _) => {
                 let evidence = format!(
                     "the container is {}, and one post since the attempt shows the same",
-                    stage.word()
+                    standing.word()
                 );
                 Found::Live { native_id, url, evidence }
             }
             // Nothing more comes of it.
-            (Err(0), Stage::Over(_)) => Found::Absent,
+            (Err(0), Standing::Over(_)) => Found::Absent,
+            (Err(0), Standing::Missing) => Found::Unseen,
             (Err(0), _) => unsure(", and its post is not shown yet"),
             (Err(_), _) => unsure(", and several posts look like it"),
         })

@@ -24,7 +24,7 @@ use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::{Value, json as object};
 
 pub(super) use self::{
-    container::{Containers, Kept, LATE_MS, NOT_FETCHED, Stage, all_steps, unreachable},
+    container::{Containers, Kept, LATE_MS, NOT_FETCHED, Standing, all_steps, unreachable},
     list::{SKEW, one},
     login::{Login, renewed},
     node::{address, id_of, insight, made, segment, time_of, words},

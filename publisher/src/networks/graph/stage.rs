@@ -19,13 +19,33 @@ use crate::{
     domain::{
         content::Media,
         delivery::{AttemptFacts, Reply},
-        outcome::{Answer, Fault, Found, Outcome},
+        outcome::{Answer, Fault, Found, Outcome, RATE_LIMITED},
     },
     store::Armed,
     testing::{Bench, CLIP, Kept, Library, PICTURE_JPEG, PNG, TIME, app, clip, library, session, stand_in},
 };
 
 const REDIRECT: &str = "https://mesh.example/oauth/callback";
+
+/// What rows are about that both logins of Facebook's Graph have, with what follows from them.
+pub(in super::super) const REFUSALS: &[(i64, i64, &str)] = &[
+    (190, 463, "expired"),
+    (190, 458, "reconnect"),
+    (190, 0, "reconnect"),
+    (102, 0, "reconnect"),
+    (4, 0, RATE_LIMITED),
+    (17, 0, RATE_LIMITED),
+    (32, 0, RATE_LIMITED),
+    (341, 0, RATE_LIMITED),
+    (613, 0, RATE_LIMITED),
+    (80_001, 0, RATE_LIMITED),
+    (80_002, 0, RATE_LIMITED),
+    (10, 0, "reconnect"),
+    (200, 0, "reconnect"),
+    (210, 0, "reconnect"),
+    (299, 0, "reconnect"),
+    (100, 0, "CONTENT_REFUSED"),
+];
 
 /// Sends a person through the network's page, for these scopes instead of those that are asked for; where the browser
 /// goes back to.
@@ -172,11 +192,12 @@ impl<N: Connect> Stage<N> {
         &self,
         work: &Work,
         rules: &[&[Rule]],
-        listed: &[(i64, i64, &str)],
+        listed: &[&[(i64, i64, &str)]],
         unlisted: &[(u16, i64, i64)],
     ) {
         let ready = self.ready(work).await;
-        for (code, subcode, expected) in listed {
+        let listed = listed.concat();
+        for (code, subcode, expected) in &listed {
             self.refuse("publish", 400, *code, *subcode).await;
             let answer = self.send(work, &ready).await;
             assert_eq!(word(&answer.outcome), *expected, "{code}/{subcode}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json as object};
 
 use super::{
     AttemptFacts, Containers, Fault, Handles, Instagram, Session, Work, errors,
-    graph::{self, Api, Stage},
+    graph::{self, Api, Standing},
     publish::{self, Shape},
     text_of, wire,
 };
@@ -58,10 +58,10 @@ impl Containers for Instagram {
         graph::made(&self.api.body(&response)?)
     }
 
-    async fn stage(&self, session: &Session, id: &str) -> Result<Stage, Fault> {
+    async fn standing(&self, session: &Session, id: &str) -> Result<Standing, Fault> {
         let told = self.api.shown(self.api.node(session, id, "status_code,status")).await?;
-        let stage = |body: Value| Stage::of(text_of(&body, "status_code"), text_of(&body, "status"));
-        Ok(told.map_or(Stage::Missing, stage))
+        let standing = |body: Value| Standing::of(text_of(&body, "status_code"), text_of(&body, "status"));
+        Ok(told.map_or(Standing::Missing, standing))
     }
 
     fn final_for(&self, why: &str) -> Option<Fault> {

@@ -85,13 +85,8 @@ impl Instagram {
                 let evidence = "a comment since the attempt says the same".into();
                 Found::Live { native_id, url, evidence }
             }
-            Err(0) => {
-                let others = listed.fitting(attempt, ("", ""), is_own).len();
-                let more = if listed.is_whole { "" } else { ", and not all of them are shown" };
-                let why =
-                    format!("no comment says the same, {others} of the account say something else{more}");
-                Found::Unsure { why }
-            }
+            // Comments have no container: that none is shown proves nothing.
+            Err(0) => Found::Unseen,
             Err(several) => Found::Unsure { why: format!("{several} comments say the same") },
         })
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json as object};
 use super::{
     super::thread,
     AttemptFacts, Call, Containers, Fault, Handles, Session, Threads, Work, errors,
-    graph::{self, Api, Stage},
+    graph::{self, Api, Standing},
     publish::settings,
     text_of,
 };
@@ -62,10 +62,10 @@ impl Containers for Threads {
         graph::made(&self.api.body(&response)?)
     }
 
-    async fn stage(&self, session: &Session, id: &str) -> Result<Stage, Fault> {
+    async fn standing(&self, session: &Session, id: &str) -> Result<Standing, Fault> {
         let told = self.api.shown(self.api.node(session, id, "id,status,error_message")).await?;
-        let stage = |body: Value| Stage::of(text_of(&body, "status"), text_of(&body, "error_message"));
-        Ok(told.map_or(Stage::Missing, stage))
+        let standing = |body: Value| Standing::of(text_of(&body, "status"), text_of(&body, "error_message"));
+        Ok(told.map_or(Standing::Missing, standing))
     }
 
     fn final_for(&self, why: &str) -> Option<Fault> {

@@ -210,7 +210,7 @@ async fn each_listed_refusal_proves_what_it_says_and_nothing_else_does() {
         [(400, 4, 2_207_051), (400, 1, 0), (400, 2, 0), (500, 10, 0), (503, 190, 463), (400, 77, 0)];
     let stage = stage().await;
     let work = stage.work(text("refused"));
-    stage.refusals(&work, &[errors::RULES], REFUSALS, &unlisted).await;
+    stage.refusals(&work, &[errors::RULES], &[REFUSALS], &unlisted).await;
     let ready = stage.ready(&work).await;
     stage.fault("publish", json!({ "kind": "throttle", "retry_after_s": 60 })).await;
     let throttled = stage.send(&work, &ready).await;

@@ -79,6 +79,8 @@ impl Youtube {
                 url: upload::page(session, one),
                 evidence: "the channel's uploads hold a video of this title and size".to_owned(),
             },
+            // Which session it was is not known any more.
+            [] if size.is_none() => Found::Unseen,
             [] if waited < LAG => Found::Unsure {
                 why: "the upload session is gone, and the list of uploads may lag behind".to_owned(),
             },
