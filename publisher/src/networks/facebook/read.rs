@@ -182,7 +182,7 @@ fn found(found: Vec<(String, String)>, is_whole: bool) -> Found {
             Found::Live { native_id, url, evidence }
         }
         Err(0) if is_whole => Found::Absent,
-        Err(0) => Found::Unsure { why: "not everything since the attempt is shown".into() },
+        Err(0) => Found::Unseen,
         Err(several) => Found::Unsure { why: format!("{several} posts of the Page match") },
     }
 }

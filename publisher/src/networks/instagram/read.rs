@@ -76,16 +76,15 @@ impl Instagram {
         let listed = listed.after(&reply.parent_native_id);
         let handle = session.handle.trim_start_matches('@');
         // `user` is told of the account's own comments, and the name of everybody else's.
-        let is_own =
-            |comment: &Value| comment.get("user").is_some() || text_of(comment, "username") == handle;
-        let fits = |comment: &Value| is_own(comment) && is_text(work, text_of(comment, "text"));
-        let found = listed.fitting(attempt, ("", ""), fits);
+        let found = listed.fitting(attempt, ("", ""), |comment| {
+            let is_own = comment.get("user").is_some() || text_of(comment, "username") == handle;
+            is_own && is_text(work, text_of(comment, "text"))
+        });
         Ok(match graph::one(found) {
             Ok((native_id, url)) => {
                 let evidence = "a comment since the attempt says the same".into();
                 Found::Live { native_id, url, evidence }
             }
-            // Comments have no container: that none is shown proves nothing.
             Err(0) => Found::Unseen,
             Err(several) => Found::Unsure { why: format!("{several} comments say the same") },
         })
