@@ -10,15 +10,12 @@ use postmesh_proto::publisher::v1::{
 use tokio::time::Instant;
 use url::Url;
 
-use super::{User, request_id, told};
+use super::{PATIENCE, User, request_id, told};
 use crate::rig::{
     Sandbox,
     history::{Account, Class},
     process::http,
 };
-
-/// How long a user tries to get through the pages of a network.
-const BEGUN_AGAIN_FOR: Duration = Duration::from_secs(30);
 
 /// A network the program speaks to and the sandbox plays.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +179,7 @@ async fn over_page(
     server: String,
     handle: &str,
 ) -> anyhow::Result<proto::Account> {
-    let until = Instant::now() + BEGUN_AGAIN_FOR;
+    let until = Instant::now() + PATIENCE;
     loop {
         match once_over_page(user, network, server.clone(), handle).await {
             Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,

@@ -180,7 +180,7 @@ impl Run<'_> {
             Found::Live { .. } => {}
             Found::Absent => self.effects.push(Effect::Note("it was not there".to_owned())),
             Found::Unseen => {
-                self.effects.push(Effect::Note("it was not shown, which proves nothing".to_owned()))
+                self.effects.push(Effect::Note("it was not shown, which proves nothing".to_owned()));
             }
             Found::Unsure { why } => self.effects.push(Effect::Note(why.clone())),
             Found::Unread(fault) => self.effects.push(Effect::Note(fault.to_string())),

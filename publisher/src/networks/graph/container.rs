@@ -47,10 +47,8 @@ fn child(i: usize) -> String {
 
 /// The steps of a work that are done again when its container is gone.
 pub(in super::super) fn all_steps(work: &Work) -> Vec<String> {
-    let children = match work.content.media.len() {
-        0 | 1 => 0,
-        several => several,
-    };
+    let items = work.content.media.len();
+    let children = if items > 1 { items } else { 0 };
     (0..children).map(child).chain([CONTAINER.to_owned()]).collect()
 }
 
@@ -221,12 +219,11 @@ pub(in super::super) trait Containers: Sync {
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<(), Fault> {
-        let kept = Kept::of(handles, &piece.step);
+        let mut kept = Kept::of(handles, &piece.step);
         if !kept.id.is_empty() {
             return Ok(());
         }
         let mut body = piece.fields.clone();
-        let mut kept = kept;
         if let Some(item) = piece.item {
             // The address of an attempt that got no further ends; whoever has it fetches nothing more.
             unshare(work, &kept.url, media).await;

@@ -172,7 +172,9 @@ impl<N: Connect> Stage<N> {
 
     /// The next request of that kind goes wrong in this way.
     pub(in super::super) async fn fault(&self, operation: &str, fault: Value) {
-        self.script(operation, object!({ "fault": fault })).await;
+        let mut rule = object!({});
+        rule["fault"] = fault;
+        self.script(operation, rule).await;
     }
 
     /// A rule of the stand-in with more to it.
