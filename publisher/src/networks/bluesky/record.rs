@@ -37,12 +37,13 @@ const PLACES: u32 = 8;
 pub(super) fn plan(work: &Work) -> Value {
     let digest = Sha256::digest(work.key.as_bytes());
     let random = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
-    let minute = u64::try_from(work.due_at).unwrap_or(0) * 1000 >> SPREAD;
+    let due = u64::try_from(work.due_at).unwrap_or(0) * 1000;
+    let minute = due >> SPREAD;
     let drawn = random >> 10 & ((1 << SPREAD) - 1);
     let micros = match u64::try_from(work.position).unwrap_or(0).checked_sub(1) {
         None => minute << SPREAD | drawn,
         Some(further) => {
-            let place = (minute + 1 << PLACES) + further;
+            let place = ((minute + 1) << PLACES) + further;
             place << (SPREAD - PLACES) | drawn >> PLACES
         }
     };

@@ -94,15 +94,15 @@ async fn a_thread_appears_in_one_commit() {
     assert!(ledger.iter().all(|line| line["visible_at_ms"] == ledger[0]["visible_at_ms"]));
     // The versions that the replies name are those that the server computed.
     let mut cids = Vec::new();
-    for n in 0..4 {
+    for (n, write) in writes.iter().enumerate() {
         let found =
             publish::get_record(&thread.session, record::COLLECTION, text_of(&thread.works[n].plan, "rkey"));
         let found = thread.bluesky.ask(&thread.session, found).await.unwrap();
-        assert_eq!(found["value"], writes[n]["value"]);
+        assert_eq!(found["value"], write["value"]);
         cids.push(found["cid"].clone());
     }
-    for n in 1..4 {
-        let reply = &writes[n]["value"]["reply"];
+    for (n, write) in writes.iter().enumerate().skip(1) {
+        let reply = &write["value"]["reply"];
         assert_eq!(reply["root"], json!({ "uri": thread.uri(0), "cid": cids[0] }));
         assert_eq!(reply["parent"], json!({ "uri": thread.uri(n - 1), "cid": cids[n - 1] }));
     }
