@@ -17,7 +17,7 @@ pub(crate) fn stand_in(network: &str) -> &str {
 /// application the one that the stand-in knows.
 pub(crate) fn serve(config: &mut Config, sandbox: &str) {
     let clock: std::sync::Arc<dyn postmesh_kit::clock::Clock> = std::sync::Arc::new(SystemClock);
-    let (networks, _) = networks::all(&GuardedClient::new(&config.outbound), &clock);
+    let (networks, _) = networks::all(&GuardedClient::new(&config.outbound), &clock, None);
     for network in networks.iter() {
         let facts = network.facts();
         let is_real = config.apps.contains_key(facts.id) || config.servers.contains_key(facts.id);

@@ -99,14 +99,16 @@ impl Parts {
         });
         let database_clock = Arc::new(DatabaseClock::new(deps.clock));
         let clock: Arc<dyn Clock> = database_clock.clone();
-        let (networks, connectors) = networks::all(&GuardedClient::new(&config.outbound), &clock);
+        let media = MediaSource::new(deps.media);
+        let (networks, connectors) =
+            networks::all(&GuardedClient::new(&config.outbound), &clock, Some(&media));
         let apps = Apps::new(config.apps.clone(), store.clone(), deps.keys.clone(), clock.clone());
         Self {
             policy: config.policy(),
             vault: Vault::new(store.clone(), deps.keys.clone(), clock.clone(), apps.clone()),
             apps,
             store,
-            media: MediaSource::new(deps.media),
+            media,
             networks,
             connectors,
             keys: Keys::new(&deps.keys.derive(key::LABEL)),

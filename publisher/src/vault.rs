@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     apps::Apps,
     error::Error,
-    networks::{App, Secret, Session, Tokens, connect::Connected},
+    networks::{App, Seals, Secret, Session, Tokens, connect::Connected},
     store::{
         Store,
         accounts::{Account, AccountState, Connecting, RefreshIntent, Sealed},
@@ -94,14 +94,9 @@ impl Vault {
         &self,
         workspace_id: Uuid,
         network: &str,
-        per_server: bool,
+        identity: String,
         connected: Connected,
     ) -> Result<Account, Error> {
-        let identity = if per_server {
-            format!("{} {}", connected.server, connected.native_id)
-        } else {
-            connected.native_id.clone()
-        };
         let now = self.clock.now_ms();
         loop {
             let known = self.store.known_account(workspace_id, network, &identity).await?;
@@ -191,6 +186,7 @@ impl Vault {
             token_version: account.token_version,
             extra: open(Column::Extra, &sealed.extra)?,
             app,
+            seals: Seals::new(self.keys.clone()),
         })
     }
 

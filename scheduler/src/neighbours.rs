@@ -62,6 +62,19 @@ pub fn content(text: &str, media: &[Media], settings: &[u8]) -> Result<publisher
     Ok(publisher::Content { text: text.to_owned(), media, settings })
 }
 
+/// A media item that settings name, as the publisher checks it.
+pub fn described(item: &media::Media) -> publisher::ContentMedia {
+    publisher::ContentMedia {
+        media_id: item.id.clone(),
+        content_type: item.content_type.clone(),
+        size_bytes: item.size_bytes,
+        width: item.width,
+        height: item.height,
+        alt_text: item.alt_text.clone(),
+        duration_ms: item.duration.as_ref().map_or(0, time::duration_from_proto),
+    }
+}
+
 /// The message for one offer.
 pub fn delivery(offer: &Offer, max_lateness_ms: i64) -> Result<publisher::Delivery, Error> {
     Ok(publisher::Delivery {

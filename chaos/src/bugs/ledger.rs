@@ -82,6 +82,7 @@ fn history(case: u64, sends: &Sends) -> History {
             network: "mastodon".to_owned(),
             handle: "trial".to_owned(),
             class: Class::C,
+            comments: false,
             shows_alt: true,
             permits: None,
         }],

@@ -10,7 +10,11 @@ pub(super) fn only_the_undecidable_is_left_to_users(case: &Case<'_>, found: &mut
     let allowances = &case.history.allowances;
     for target in case.history.targets.iter().filter(|target| target.state == "needs_confirmation") {
         let Some(account) = case.account_of(target) else { continue };
-        if account.class.settles() && !allowances.unreachable.contains(&account.network) {
+        // The handle that would tell was lost with the records of its attempts, or never was.
+        let handle_is_lost = account.class == Class::B && target.attempts.is_empty();
+        let has_none = account.comments && target.position > 0;
+        let tells = account.class.settles() && !handle_is_lost && !has_none;
+        if tells && !allowances.unreachable.contains(&account.network) {
             found.of(target, format!("{} can tell what became of it, yet a user is asked", account.network));
         } else if allowances.finds && account.class == Class::D && !case.posts_of(target).is_empty() {
             found.of(target, "it is visible and reads had time to find it, yet a user is asked");

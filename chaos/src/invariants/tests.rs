@@ -10,7 +10,16 @@ const DUE: i64 = 10_000;
 
 fn account(id: &str, tenant: &str, network: &str, class: Class) -> Account {
     let (id, tenant, network) = (id.to_owned(), tenant.to_owned(), network.to_owned());
-    Account { handle: format!("handle of {id}"), id, tenant, network, class, shows_alt: true, permits: None }
+    Account {
+        handle: format!("handle of {id}"),
+        id,
+        tenant,
+        network,
+        class,
+        comments: false,
+        shows_alt: true,
+        permits: None,
+    }
 }
 
 fn event(id: i64, state: &str, attempt: i64, at_ms: i64) -> Event {

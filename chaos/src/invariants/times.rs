@@ -82,15 +82,23 @@ fn keeps_its_place(case: &Case<'_>, earlier: &Target, later: &Target) -> bool {
         .find(|event| Some(event.revision) == revision && event.state == "handed_over")
         .map(|event| event.at_ms);
     let armed = later.attempts.first().map(|attempt| attempt.armed_ms);
-    let gave_it_up = earlier.events.iter().any(|event| match event.state.as_str() {
+    let is_before = |part: &&Target| part.thread == earlier.thread && part.position <= earlier.position;
+    let mut up_to_it = case.history.targets.iter().filter(is_before);
+    let gave_it_up = up_to_it.any(|part| gives_its_place_up(case, part));
+    matches!((known_since, armed), (Some(known), Some(armed)) if known + after_ms <= armed) && !gave_it_up
+}
+
+/// Whether it let others pass at some time, and with it the parts of its thread behind it.
+fn gives_its_place_up(case: &Case<'_>, target: &Target) -> bool {
+    let asks = case.account_of(target).is_none_or(|account| !account.class.settles() || account.comments);
+    let let_pass = target.events.iter().any(|event| match event.state.as_str() {
         // Its reversible steps failed; or it was told to come later, and its account may have changed hands meanwhile.
         "parked" | "retry_wait" => true,
         // Nobody can tell whether it may be sent again.
-        "unknown" => case.account_of(earlier).is_none_or(|account| !account.class.settles()),
+        "unknown" => asks,
         _ => false,
     });
     let refused_in_doubt =
-        earlier.attempts.iter().any(|attempt| attempt.outcome.as_deref() == Some("rejected"));
-    let gave_it_up = gave_it_up || refused_in_doubt;
-    matches!((known_since, armed), (Some(known), Some(armed)) if known + after_ms <= armed) && !gave_it_up
+        target.attempts.iter().any(|attempt| attempt.outcome.as_deref() == Some("rejected"));
+    let_pass || refused_in_doubt
 }

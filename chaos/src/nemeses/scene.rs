@@ -29,7 +29,7 @@ use crate::{
         process::free_port,
         proxy::Proxy,
         servers::{Postgres, Redis},
-        workload::{self, Crowd},
+        workload::{self, Crowd, needs_of},
     },
 };
 
@@ -201,7 +201,7 @@ impl Ground {
     async fn scene(&self, sandbox: Arc<Sandbox>, mut mesh: Mesh) -> anyhow::Result<Scene> {
         mesh.start_all().await?;
         let client = Client::of(&mesh.url)?;
-        let load = workload::Load { accounts: 8, tenants: 2, ..workload::Load::default() };
+        let load = workload::Load { accounts: 18, tenants: 2, ..workload::Load::default() };
         let crowd = Crowd::gather(&client, &sandbox, "n", &load).await?;
         let allow = Allowances { order_after_ms: Some(KNOWN_MS), ..Allowances::default() };
         Ok(Scene {
@@ -306,7 +306,7 @@ impl Scene {
         tokio::time::sleep(IDLE * 2).await;
         for (n, member) in self.crowd.users.clone().iter().enumerate() {
             for account in &member.accounts {
-                self.post(n, &account.id, SCATTER_AHEAD).await?;
+                self.post(n, account, SCATTER_AHEAD).await?;
                 tokio::time::sleep(SCATTER_EVERY).await;
                 for wire in &self.wires {
                     wire.reset();
@@ -329,18 +329,19 @@ impl Scene {
         let mut posts = Vec::new();
         for (n, member) in self.crowd.users.clone().iter().enumerate() {
             for account in &member.accounts {
-                posts.push((n, self.post(n, &account.id, ahead).await?));
+                posts.push((n, self.post(n, account, ahead).await?));
             }
         }
         Ok(posts)
     }
 
-    async fn post(&mut self, user: usize, account: &str, ahead: Duration) -> anyhow::Result<Written> {
+    async fn post(&mut self, user: usize, account: &Account, ahead: Duration) -> anyhow::Result<Written> {
         let text = format!("apart {:016x}", self.rng.next_u64());
         let due_ms = now_ms() + i64::try_from(ahead.as_millis())?;
-        let parts = vec![Part { text, media: Vec::new() }];
-        let draft = Draft { parts, accounts: vec![account.to_owned()], due_ms };
-        self.crowd.users[user].user.create(draft).await
+        let member = &self.crowd.users[user];
+        let parts = vec![Part { text, media: member.needed(needs_of(account)) }];
+        let draft = Draft { parts, accounts: vec![account.id.clone()], due_ms };
+        member.user.create(draft).await
     }
 
     /// The states of a post's targets, as the mesh shows them.

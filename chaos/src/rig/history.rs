@@ -63,6 +63,9 @@ pub struct Account {
     pub handle: String,
     /// The network's class.
     pub class: Class,
+    /// Whether further parts become comments, about which nothing but reading tells.
+    #[serde(default)]
+    pub comments: bool,
     /// Whether the network shows descriptions of pictures.
     #[serde(default = "yes")]
     pub shows_alt: bool,

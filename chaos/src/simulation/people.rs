@@ -193,6 +193,7 @@ impl World {
             network: known.network.to_owned(),
             handle: known.handle.clone(),
             class: class(known.class),
+            comments: false,
             shows_alt: true,
             permits: None,
         });

@@ -47,7 +47,7 @@ struct Connect {
     /// Read the app password from standard input instead of asking for it
     #[arg(long)]
     password_stdin: bool,
-    /// Where one login yields several accounts (pages, organizations, boards): `all`, or native ids separated by commas
+    /// Where one login yields several accounts (pages, organizations, channels): `all`, or native ids separated by commas
     #[arg(long, value_name = "all|ID,…")]
     choose: Option<String>,
     /// Print the account as JSON

@@ -129,11 +129,17 @@ impl Line {
         // whatever was due before it and got ready later.
         let in_doubt =
             self.items.values().any(|item| item.decision.state == State::Unknown && item.decision.is_open);
+        // The last one that lets others pass: so do the parts of its thread that wait for it.
+        let mut lets_pass = None;
         for item in self.items.values_mut() {
             let id = item.stored.target_id;
+            let waits_with_it = item.stored.previous_id.is_some() && item.stored.previous_id == lets_pass;
             if item.busy != Busy::No {
-                is_blocked |=
-                    item.busy == Busy::Sending || (item.decision.due_at <= now && item.keeps_its_place(now));
+                if item.busy == Busy::Sending || item.keeps_its_place(now) {
+                    is_blocked |= item.busy == Busy::Sending || item.decision.due_at <= now;
+                } else {
+                    lets_pass = Some(id);
+                }
                 continue;
             }
             let predecessor = item.stored.predecessor();
@@ -158,7 +164,11 @@ impl Line {
                         prepare_ahead(item, &mut todo, now);
                     }
                     todo.wake(item.decision.late_at);
-                    is_blocked |= predecessor == Predecessor::Ahead && item.decision.due_at <= now;
+                    if predecessor == Predecessor::Away || waits_with_it {
+                        lets_pass = Some(id);
+                    } else {
+                        is_blocked |= item.decision.due_at <= now;
+                    }
                     continue;
                 }
                 // Begun by an earlier life of this line: begin again.
@@ -190,8 +200,11 @@ impl Line {
                 }
                 State::Unknown if !predecessor.lets_pass() => {
                     wait_in_doubt(item, predecessor, &mut todo, policy, now, jitter());
-                    let holds = predecessor == Predecessor::Ahead || item.decision.is_open;
-                    is_blocked |= holds && item.decision.due_at <= now;
+                    if item.decision.is_open || (predecessor == Predecessor::Ahead && !waits_with_it) {
+                        is_blocked |= item.decision.due_at <= now;
+                    } else {
+                        lets_pass = Some(id);
+                    }
                     continue;
                 }
                 State::Unknown => match item.acts_at() {
@@ -211,7 +224,11 @@ impl Line {
                 },
                 _ => {}
             }
-            is_blocked |= item.decision.due_at <= now && item.keeps_its_place(now);
+            if item.keeps_its_place(now) {
+                is_blocked |= item.decision.due_at <= now;
+            } else {
+                lets_pass = Some(id);
+            }
         }
         todo
     }

@@ -16,7 +16,7 @@ use crate::{
         outcome::{Fault, RATE_LIMITED},
     },
     error::Error,
-    holds::Calls,
+    holds::{Calls, OurApp},
     networks::{HandleMap, Handles, Network, Ready, Session},
     store::Store,
 };
@@ -94,7 +94,8 @@ async fn one(parts: &Parts, session: &Session, task: Task) -> (Preparation, bool
     (Preparation { id, work, handles, result: Some(result) }, begins)
 }
 
-/// Uploads of an account wait together when the network wants fewer of them.
+/// Uploads of an account wait together when the network wants fewer of them, those of all accounts when it refuses our
+/// application.
 async fn paced(
     parts: &Parts,
     session: &Session,
@@ -112,7 +113,12 @@ async fn paced(
             retry_after: Some(Duration::from_millis((until - now).unsigned_abs())),
         });
     }
+    let app = OurApp::of(session);
+    if let Some(refusal) = parts.holds.refusal(&app, now) {
+        return Err(refusal);
+    }
     let result = preparing.await;
+    parts.holds.hear(app, result.as_ref().err(), parts.policy.hint_most, parts.clock.now_ms());
     if let Some(wait) = result.as_ref().err().and_then(Fault::throttled) {
         let (most, now) = (parts.policy.hint_most, parts.clock.now_ms());
         parts.holds.hold(session.account_id, Calls::Uploads, wait, most, now);

@@ -21,6 +21,7 @@ use crate::{
         outcome::{Answer, Outcome},
     },
     error::Error,
+    holds::OurApp,
     metrics,
     networks::{Network, Placed, Ready, Session, Together, limits::Permits},
     store::{ArmRequest, Armed, Arming, Change},
@@ -138,6 +139,7 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
                 Ok(()) => answer,
                 Err(lost) => Outcome::Ambiguous { evidence: lost.to_string() }.into(),
             };
+            app.hear(&parts, &answer.outcome);
             let network = candidate.network.facts().id;
             ::metrics::histogram!(metrics::SEND_SECONDS, "network" => network)
                 .record(began.elapsed().as_secs_f64());
@@ -203,8 +205,7 @@ async fn send_before_arm(parts: &Parts, changes: Vec<Change>, candidate: Candida
 
 /// The application's share of a send, where our application as a whole is limited.
 struct AppPermit {
-    network: &'static str,
-    server: String,
+    app: OurApp,
     permits: Vec<Permits>,
 }
 
@@ -212,21 +213,31 @@ impl AppPermit {
     fn of(parts: &Parts, candidate: &Candidate) -> Self {
         let network = candidate.network.facts().id;
         let permits = parts.config.app_permits.get(network).cloned().unwrap_or_default();
-        Self { network, server: candidate.session.server.clone(), permits }
+        Self { app: OurApp::of(&candidate.session), permits }
     }
 
-    /// `Some(wait)` when none is left.
+    /// `Some(wait)` when none is left, or the network has refused the application a moment ago.
     async fn take(&self, parts: &Parts) -> Result<Option<i64>, Error> {
+        let refusal = parts.holds.refusal(&self.app, parts.clock.now_ms());
+        if let Some(wait) = refusal.and_then(|refusal| refusal.exhausted()) {
+            return Ok(Some(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        }
         if self.permits.is_empty() {
             return Ok(None);
         }
-        parts.budgets.take(&parts.store, self.network, &self.server, &self.permits).await
+        parts.budgets.take(&parts.store, &self.app.network, &self.app.server, &self.permits).await
     }
 
     async fn give_back(&self, parts: &Parts) {
         if !self.permits.is_empty() {
-            parts.budgets.give_back(self.network, &self.server, &self.permits).await;
+            parts.budgets.give_back(&self.app.network, &self.app.server, &self.permits).await;
         }
+    }
+
+    /// A refusal of the application holds the sends of all its accounts.
+    fn hear(&self, parts: &Parts, outcome: &Outcome) {
+        let (most, now) = (parts.policy.hint_most, parts.clock.now_ms());
+        parts.holds.hear(self.app.clone(), outcome.refusal().as_ref(), most, now);
     }
 }
 

@@ -61,20 +61,28 @@ enum Picked {
 }
 
 /// The accounts of the given native ids; without ids the only one, or all to choose from. Beside them what was asked for
-/// and is not there.
-fn pick(yields: Vec<Connected>, chosen: &[String]) -> (Picked, Vec<FieldViolation>) {
+/// and is not there, or is the same account as another one.
+fn pick(network: &dyn Connect, yields: Vec<Connected>, chosen: &[String]) -> (Picked, Vec<FieldViolation>) {
     if chosen.is_empty() {
         let picked = if yields.len() == 1 { Picked::These(yields) } else { Picked::Several(yields) };
         return (picked, Vec::new());
     }
-    let known = |id: &String| yields.iter().any(|account| account.native_id == *id);
-    let unknown = chosen.iter().enumerate().filter(|(_, id)| !known(id)).map(|(i, id)| {
-        let text = format!("`{id}` is not among the accounts of this login");
-        FieldViolation::new(format!("native_ids[{i}]"), "UNKNOWN_CHOICE", text)
-    });
-    let unknown = unknown.collect();
+    let known = |id: &String| yields.iter().find(|account| account.native_id == *id);
+    let mut wrong = Vec::new();
+    for (i, id) in chosen.iter().enumerate() {
+        let identity = known(id).map(|account| network.identity(account));
+        let mut before = chosen[..i].iter().filter(|before| *before != id).filter_map(known);
+        let (reason, text) = match &identity {
+            None => ("UNKNOWN_CHOICE", "is not among the accounts of this login"),
+            Some(identity) if before.any(|account| network.identity(account) == *identity) => {
+                ("SAME_ACCOUNT", "is one account with another choice: choose one, posts can name the others")
+            }
+            Some(_) => continue,
+        };
+        wrong.push(FieldViolation::new(format!("native_ids[{i}]"), reason, format!("`{id}` {text}")));
+    }
     let these = yields.into_iter().filter(|account| chosen.contains(&account.native_id)).collect();
-    (Picked::These(these), unknown)
+    (Picked::These(these), wrong)
 }
 
 impl Connecting {
@@ -129,9 +137,9 @@ impl Connecting {
                 Traded::Before(account) => return Ok(Completed::Connected(vec![*account])),
             },
         };
-        let (picked, unknown) = pick(yields, chosen);
-        if !unknown.is_empty() {
-            return Err(Error::Invalid(unknown));
+        let (picked, wrong) = pick(network.as_ref(), yields, chosen);
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong));
         }
         match picked {
             Picked::Several(choices) => {
@@ -148,10 +156,9 @@ impl Connecting {
             Picked::These(picked) => {
                 let mut accounts = Vec::with_capacity(picked.len());
                 for connected in picked {
-                    let per_server = self.is_per_server(network.id());
-                    accounts.push(
-                        self.vault.connect(me.workspace_id, network.id(), per_server, connected).await?,
-                    );
+                    let identity = network.identity(&connected);
+                    accounts
+                        .push(self.vault.connect(me.workspace_id, network.id(), identity, connected).await?);
                 }
                 let first = accounts.first().map(|account| account.id);
                 let first = first.ok_or_else(|| Error::corrupt("connection", "it yields no account"))?;

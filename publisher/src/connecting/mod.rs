@@ -109,10 +109,6 @@ impl Connecting {
         app.map(Some).ok_or_else(|| Error::AppMissing(network.id().to_owned()))
     }
 
-    fn is_per_server(&self, network: &str) -> bool {
-        self.networks.get(network).is_some_and(|network| network.facts().needs_server)
-    }
-
     async fn first_result(
         &self,
         me: &Identity,

@@ -44,10 +44,8 @@ impl Connecting {
         violations.into_result().map_err(Error::Invalid)?;
         let (network, server) = network.zip(server).expect("both were taken without a violation");
         let connected = network.login(&server, &login.identifier, login.password.expose()).await?;
-        let account = self
-            .vault
-            .connect(me.workspace_id, network.id(), self.is_per_server(network.id()), connected)
-            .await?;
+        let identity = network.identity(&connected);
+        let account = self.vault.connect(me.workspace_id, network.id(), identity, connected).await?;
         if login.request_id.is_some() {
             self.store.begin_connection(self.completed(me, login, &server, &account)).await?;
         }

@@ -88,6 +88,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The same, to be tried again after the time that was told, if it was.
+    #[must_use]
+    pub fn waiting(mut self, told: Option<Duration>) -> Self {
+        if let Self::Transient { retry_after, .. } = &mut self {
+            *retry_after = told.or(*retry_after);
+        }
+        self
+    }
+
     /// The same as of a call that makes nothing visible, when it was refused this time.
     pub fn refusal(&self) -> Option<Fault> {
         match self {
@@ -199,11 +208,11 @@ impl Fault {
         }
     }
 
-    /// The same, to be tried again after another time.
+    /// The same, to be tried again after the time that was told, if it was.
     #[must_use]
-    pub fn waiting(mut self, wait: Duration) -> Self {
+    pub fn waiting(mut self, told: Option<Duration>) -> Self {
         if let Self::Transient { retry_after, .. } = &mut self {
-            *retry_after = Some(wait);
+            *retry_after = told.or(*retry_after);
         }
         self
     }
@@ -223,6 +232,9 @@ pub enum Found {
     },
     /// It is not there now. Whether a request still under way can change that is the class's question.
     Absent,
+    /// It is not shown, and no handle or key can prove that it was not sent: what would prove it was lost, or never was.
+    /// Reads that miss it over a while leave the question to a user, whatever the class.
+    Unseen,
     /// The network answered, and its answer tells nothing (several posts match, or it shows posts late).
     Unsure {
         /// What was seen.

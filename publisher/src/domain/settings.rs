@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::content::Media;
+
 /// Settings of one target, for its network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "network", rename_all = "snake_case")]
@@ -264,6 +266,9 @@ pub struct YoutubeSettings {
     pub synthetic_media: bool,
     /// Subscribers are not notified.
     pub skip_notification: bool,
+    /// The picture shown before it plays; YouTube's choice when `None`. What it is is known where contents are checked, and
+    /// not where they are delivered: its type is empty there.
+    pub thumbnail: Option<Media>,
 }
 
 /// Who sees a video on YouTube.
@@ -327,6 +332,8 @@ pub struct PinterestSettings {
     pub title: String,
     /// Where the pin leads.
     pub link: String,
+    /// Id of the board it goes to; the account's own choice when empty.
+    pub board_id: String,
     /// Section of the board.
     pub board_section_id: String,
     /// The moment of a video that becomes its cover, milliseconds.

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use http::Response;
 use postmesh_kit::http::Error as HttpError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
-    App, Network, Secret,
+    App, Network, Secret, Tokens,
     limits::Limits,
     server::{self, BadServer},
-    wire,
+    wire::{self, text_of},
 };
 
 /// An account as the network describes it, with its first tokens.
@@ -311,6 +312,40 @@ impl ConnectFault {
     }
 }
 
+/// Our application, at a network that needs one.
+pub(super) fn app_of<'a>(
+    app: Option<&'a App>,
+    server: &str,
+    network: &'static str,
+) -> Result<&'a App, ConnectFault> {
+    app.ok_or_else(|| ConnectFault::Refused {
+        server: server::host(server),
+        why: format!("no {network} application is set up; add its id and secret to the settings"),
+    })
+}
+
+/// The tokens of an answer, as RFC 6749 (section 5.1) writes them; `None` when it holds none.
+pub(super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
+    let secret = |name: &str| Some(text_of(body, name)).filter(|text| !text.is_empty()).map(Secret::new);
+    let lifetime = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
+    Some(Tokens {
+        access_token: secret("access_token")?,
+        refresh_token: secret("refresh_token"),
+        access_expires_at: lifetime.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1000))),
+    })
+}
+
+/// Whether all was granted that was asked for. Networks write blanks or commas between scopes, and may leave them out
+/// when they are those that were asked for (RFC 6749, section 5.1).
+pub(super) fn all_granted(server: &str, asked: &[&str], granted: &str) -> Result<(), ConnectFault> {
+    let scopes: Vec<_> = granted.split([' ', ',']).collect();
+    let missing: Vec<_> = asked.iter().copied().filter(|scope| !scopes.contains(scope)).collect();
+    if granted.is_empty() || missing.is_empty() {
+        return Ok(());
+    }
+    Err(ConnectFault::ScopesMissing { server: server::host(server), missing: missing.join(", ") })
+}
+
 /// How a network connects accounts. An adapter implements the way it knows; every other one names that way.
 #[async_trait]
 pub trait Connect: Network {
@@ -334,6 +369,17 @@ pub trait Connect: Network {
         server::normalise(if input.trim().is_empty() { default } else { input })
     }
 
+    /// What makes an account the same one when it is connected again: its id, beside its server where accounts live on
+    /// many. Accounts that share tokens which change with every refresh must be one, or each refresh would void the
+    /// tokens of the others.
+    fn identity(&self, connected: &Connected) -> String {
+        if self.facts().needs_server {
+            format!("{} {}", connected.server, connected.native_id)
+        } else {
+            connected.native_id.clone()
+        }
+    }
+
     /// Whether what `begin` registers is kept for further attempts.
     fn keeps_registrations(&self) -> bool {
         true
@@ -345,7 +391,7 @@ pub trait Connect: Network {
     }
 
     /// Trades the code for tokens and reads who they belong to: one account, or several where one login yields them
-    /// (pages, organizations, boards). Never none.
+    /// (pages, organizations, channels), or choices of one account (boards). Never none.
     async fn finish(&self, _ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
         Err(ConnectFault::OtherWay { network: self.display_name(), instead: PASSWORD_INSTEAD })
     }

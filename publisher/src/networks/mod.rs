@@ -43,6 +43,7 @@ pub mod pinterest;
 #[cfg(test)]
 pub(crate) mod proof;
 pub mod reddit;
+pub mod seals;
 pub mod secret;
 pub mod server;
 pub mod slack;
@@ -57,6 +58,7 @@ pub mod x;
 pub mod youtube;
 
 use limits::{Limits, Permits, Violation};
+pub use seals::Seals;
 pub use secret::Secret;
 
 /// What is true of a network as a whole.
@@ -176,6 +178,8 @@ pub struct Session {
     pub extra: Secret,
     /// Our application at the network, as it is now; `None` where none is needed or none was set.
     pub app: Option<App>,
+    /// Seals what handles must not show.
+    pub seals: Seals,
 }
 
 impl fmt::Debug for Session {
@@ -314,8 +318,10 @@ pub trait Network: Send + Sync + 'static {
     fn limits(&self) -> Limits;
 
     /// Decides, from the work alone, everything that must not vary between a send and its repetition (record keys,
-    /// timestamps). Pure; stored before the first call. `work.plan` is `null`.
-    fn plan(&self, work: &Work) -> Value;
+    /// timestamps). Pure; stored before the first call. `work.plan` is `null`. At most networks nothing varies.
+    fn plan(&self, _work: &Work) -> Value {
+        Value::Object(serde_json::Map::new())
+    }
 
     /// Everything in the content that the network would refuse, all at once. `position` is its place in a thread, 0 for
     /// the first part and for a post of its own. Pure.
@@ -358,7 +364,8 @@ pub trait Network: Send + Sync + 'static {
         Together { answer: Outcome::NotSent { why }.into(), others: Vec::new() }
     }
 
-    /// Reads whether a send whose answer was lost is visible. Changes nothing.
+    /// Reads whether a send whose answer was lost is visible. Changes nothing, but for what may be done to a post that is
+    /// there as often as one likes (`poll`).
     async fn reconcile(
         &self,
         session: &Session,
@@ -367,8 +374,8 @@ pub trait Network: Send + Sync + 'static {
         attempt: &AttemptFacts,
     ) -> Found;
 
-    /// Asks how far the network's processing has come. Most networks leave no post in processing: being asked about
-    /// one proves nothing.
+    /// Asks how far the network's processing has come, and does what is left to do once a post's id is stored and may be
+    /// done again at any time. Most networks leave no post in processing: being asked about one proves nothing.
     async fn poll(&self, _session: &Session, _work: &Work, _handle: &str) -> Answer {
         let evidence = "posts of this network are never left in processing".to_owned();
         Outcome::Ambiguous { evidence }.into()
@@ -392,13 +399,18 @@ pub trait Network: Send + Sync + 'static {
     async fn revoke(&self, session: &Session) -> Result<(), Fault>;
 }
 
-/// Every network that has an adapter, for publishing and for connecting.
-pub fn all(http: &GuardedClient, clock: &Arc<dyn Clock>) -> (Networks, connect::Connectors) {
+/// Every network that has an adapter, for publishing and for connecting. What is added to a post after it was accepted
+/// comes from `media`; without it nothing is.
+pub fn all(
+    http: &GuardedClient,
+    clock: &Arc<dyn Clock>,
+    media: Option<&MediaSource>,
+) -> (Networks, connect::Connectors) {
     let mastodon = mastodon::Mastodon::new(http.clone(), clock.clone());
     let bluesky = bluesky::Bluesky::new(http.clone(), clock.clone());
     let telegram = telegram::Telegram::new(http.clone(), clock.clone());
     let threads = threads::Threads::new(http.clone(), clock.clone());
-    let youtube = youtube::Youtube::new(http.clone(), clock.clone());
+    let youtube = youtube::Youtube::new(http.clone(), clock.clone()).reading(media.cloned());
     let x = x::X::new(http.clone(), clock.clone());
     let pinterest = pinterest::Pinterest::new(http.clone(), clock.clone());
     let linkedin = linkedin::Linkedin::member(http.clone(), clock.clone());

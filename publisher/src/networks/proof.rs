@@ -3,14 +3,13 @@
 //! documents, refused one over each limit, an expired token refreshed once, a lost answer settled by the class, counted,
 //! deleted.
 
+pub(crate) mod shared;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{
-    HandleMap, Network, Ready, Session, all,
-    connect::{Begin, Connect, Connected, Finish},
-};
+use super::{HandleMap, Network, Ready, Session, all, connect::Connected, linkedin::Linkedin};
 use crate::{
     domain::{
         content::Content,
@@ -87,19 +86,24 @@ pub(crate) struct Stage {
     pub(crate) session: Session,
 }
 
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-const REDIRECT: &str = "https://mesh.example/oauth/callback";
-
 impl Stage {
     /// Connects the stand-in's demo account.
     pub(crate) async fn new(network: &str, way: Way) -> Self {
         let bench = Bench::new().await;
-        let (networks, connectors) = all(&bench.http, &bench.clock);
+        let library = library().await;
+        let (networks, connectors) = all(&bench.http, &bench.clock, Some(&library.source()));
+        // The stand-in's pictures are ready sooner than LinkedIn's.
+        let linkedin = Linkedin::member(bench.http.clone(), bench.clock.clone());
+        let networks = networks.with(linkedin.settling_in(Duration::from_millis(400)));
         let connector = connectors.get(network).expect("the network connects accounts").clone();
         let server = bench.server(stand_in(network));
         let yields = match way {
-            Way::OAuth(_) => by_browser(&bench, connector.as_ref(), &server).await,
+            Way::OAuth(_) => {
+                let app = app(network);
+                let app = connector.facts().needs_app.then_some(&app);
+                let yields = shared::login(&bench, connector.as_ref(), app, str::to_owned).await;
+                yields.expect("the stand-in connects its demo account")
+            }
             Way::Login(credentials) => {
                 let accounts = bench.read("accounts").await;
                 let mine = |account: &&Value| {
@@ -128,7 +132,7 @@ impl Stage {
         let connected = yields.into_iter().find(wanted).expect("the login yields such an account");
         let session = session(network, connected);
         let network = networks.get(network).expect("it has an adapter").clone();
-        Self { bench, library: library().await, network, session }
+        Self { bench, library, network, session }
     }
 
     fn media(&self) -> MediaSource {
@@ -197,25 +201,6 @@ impl Stage {
     }
 }
 
-async fn by_browser(bench: &Bench, connector: &dyn Connect, server: &str) -> Vec<Connected> {
-    let app = app(connector.id());
-    let app = connector.facts().needs_app.then_some(&app);
-    let ask =
-        Begin { server, redirect_uri: REDIRECT, state: "s", challenge: CHALLENGE, registration: None, app };
-    let began = connector.begin(ask).await.expect("connecting begins");
-    let back = bench.press(&began.authorization_url, "authorize").await;
-    assert_eq!(back["state"], "s");
-    let ask = Finish {
-        server,
-        redirect_uri: REDIRECT,
-        registration: began.registration.expose(),
-        code: &back["code"],
-        verifier: VERIFIER,
-        app,
-    };
-    connector.finish(ask).await.expect("connecting ends")
-}
-
 /// The id of an accepted post.
 pub(crate) fn accepted(answer: &Answer) -> String {
     match &answer.outcome {
@@ -256,7 +241,7 @@ async fn one_over_each_limit_is_refused_before_it_is_sent() {
     for case in cases() {
         let (networks, _) = {
             let bench = Bench::new().await;
-            all(&bench.http, &bench.clock)
+            all(&bench.http, &bench.clock, None)
         };
         let network = networks.get(case.network).expect("it has an adapter");
         for (content, reason) in (case.over)() {
@@ -277,11 +262,13 @@ async fn a_lost_answer_is_settled_by_the_class() {
         let name = format!("{} {}", case.network, case.kind);
         let stage = Stage::new(case.network, case.way).await;
         let class = stage.network.facts().class;
+        // What this account published right before, as the publisher knows it.
+        let mut last = None;
         for (n, fault) in ["accept_then_reset", "accept_then_500"].into_iter().enumerate() {
             let work = stage.work((case.content)(&format!("executed, number {n}")));
             let mut kept = Kept::default();
             let ready = stage.ready(&work, &mut kept).await;
-            let facts = attempt();
+            let facts = AttemptFacts { last_native_id: last.take(), ..attempt() };
             stage.bench.fault(stand_in(case.network), case.visible, json!({ "kind": fault })).await;
             let lost = stage.network.send(Armed::for_tests(false, TIME), &stage.session, &work, &ready).await;
             assert!(matches!(lost.outcome, Outcome::Ambiguous { .. }), "{name} {fault}: {lost:?}");
@@ -290,14 +277,15 @@ async fn a_lost_answer_is_settled_by_the_class() {
                 assert!(matches!(found, Found::Unsure { .. }), "{name} {fault}: {found:?}");
             } else {
                 let found = stage.look(&work, &kept.handles, &facts).await;
-                assert!(matches!(found, Found::Live { .. }), "{name} {fault}: {found:?}");
+                let Found::Live { native_id, .. } = found else { panic!("{name} {fault}: {found:?}") };
+                last = Some(native_id);
             }
             assert_eq!(stage.lines().await.len(), n + 1, "{name} {fault}");
         }
         let work = stage.work((case.content)("never executed"));
         let mut kept = Kept::default();
         let ready = stage.ready(&work, &mut kept).await;
-        let facts = attempt();
+        let facts = AttemptFacts { last_native_id: last, ..attempt() };
         stage.bench.fault(stand_in(case.network), case.visible, json!({ "kind": "drop_before" })).await;
         let lost = stage.network.send(Armed::for_tests(false, TIME), &stage.session, &work, &ready).await;
         assert!(matches!(lost.outcome, Outcome::Ambiguous { .. }), "{name}: {lost:?}");

@@ -102,6 +102,20 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// The files that one request carries, as large as they can go out.
+    pub(super) fn together(&mut self, content: &Content, most: i64) {
+        let largest =
+            |item: &Media| if item.is_video() { self.limits.video_bytes } else { self.limits.image_bytes };
+        let bytes: i64 = content.media.iter().map(|item| item.size_bytes.min(largest(item))).sum();
+        if bytes > most {
+            let text = format!(
+                "the files have {bytes} bytes together, {} accepts at most {most} in one message",
+                self.network
+            );
+            self.add("media", "MEDIA_TOO_LARGE", text);
+        }
+    }
+
     /// Pictures and videos, one by one and together.
     pub(super) fn media(&mut self, content: &Content) {
         let (network, limits) = (self.network, self.limits);

@@ -101,9 +101,16 @@ pub(super) fn content(violations: &mut Violations, field: &str, content: Option<
         violations.add(field, "REQUIRED", "is required");
         return Content::default();
     };
-    let media = content.media.into_iter().enumerate().map(|(at, item)| Media {
+    let media = media(violations, &format!("{field}.media"), content.media);
+    let settings = super::settings::settings(violations, &format!("{field}.settings"), content.settings);
+    Content { text: content.text, media, settings }
+}
+
+/// Reads a list of media; `field` is where it stands in the request.
+pub(super) fn media(violations: &mut Violations, field: &str, media: Vec<proto::ContentMedia>) -> Vec<Media> {
+    let item = |(at, item): (usize, proto::ContentMedia)| Media {
         media_id: violations
-            .take(ids::parse(&format!("{field}.media[{at}].media_id"), &item.media_id))
+            .take(ids::parse(&format!("{field}[{at}].media_id"), &item.media_id))
             .unwrap_or(Uuid::nil()),
         content_type: item.content_type,
         size_bytes: item.size_bytes,
@@ -111,9 +118,8 @@ pub(super) fn content(violations: &mut Violations, field: &str, content: Option<
         height: item.height,
         alt_text: item.alt_text,
         duration_ms: item.duration_ms,
-    });
-    let media = media.collect();
-    Content { text: content.text, media, settings: super::settings::settings(content.settings) }
+    };
+    media.into_iter().enumerate().map(item).collect()
 }
 
 #[cfg(test)]

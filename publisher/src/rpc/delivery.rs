@@ -18,13 +18,13 @@ use postmesh_proto::publisher::v1::{self as proto, delivery_service_server::Deli
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{account, convert};
+use super::{account, convert, settings};
 use crate::{
     actors::Accounts,
     deps::Parts,
     domain::{delivery::Work, outcome::Fault, step::Problem},
     error::Error,
-    holds::Calls,
+    holds::{Calls, OurApp},
     networks::{PostMetrics, Session},
     store::{
         Delivering, Place, Taken,
@@ -179,7 +179,10 @@ impl Deliveries {
         for (at, item) in request.items.into_iter().enumerate() {
             let account_id =
                 violations.take(ids::parse(&format!("items[{at}].account_id"), &item.account_id));
-            let content = convert::content(&mut violations, &format!("items[{at}].content"), item.content);
+            let field = |name: &str| format!("items[{at}].{name}");
+            let mut content = convert::content(&mut violations, &field("content"), item.content);
+            let known = convert::media(&mut violations, &field("settings_media"), item.settings_media);
+            settings::describe(&mut content.settings, &known);
             items.push((account_id.unwrap_or_default(), content, i64::from(item.thread_position)));
         }
         violations.into_result().map_err(Error::Invalid)?;
@@ -267,7 +270,13 @@ impl Deliveries {
     async fn counts(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
         let network =
             self.parts.network(&session.network).map_err(|error| Fault::Store(error.to_string()))?;
-        network.metrics(session, native_ids).await
+        let (parts, app) = (&self.parts, OurApp::of(session));
+        if let Some(refusal) = parts.holds.refusal(&app, parts.clock.now_ms()) {
+            return Err(refusal);
+        }
+        let counts = network.metrics(session, native_ids).await;
+        parts.holds.hear(app, counts.as_ref().err(), parts.policy.hint_most, parts.clock.now_ms());
+        counts
     }
 
     fn tail(self, after: i64) -> impl Stream<Item = Result<proto::TailEventsResponse, Status>> + Send {

@@ -1,16 +1,25 @@
 //! Between the contract's network settings and the domain's. An unspecified enum value is the network's own default.
 
+use postmesh_kit::{ids, status::Violations};
 use postmesh_proto::publisher::v1::{self as proto, network_settings::Network};
 
-use crate::domain::settings::{
-    BlueskySettings, DiscordSettings, FacebookKind, FacebookSettings, InstagramKind, InstagramSettings,
-    LinkedinArticle, LinkedinSettings, LinkedinVisibility, MastodonSettings, PinterestSettings,
-    RedditSettings, Settings, SlackSettings, TelegramSettings, ThreadsReplyControl, ThreadsSettings,
-    TiktokPrivacy, TiktokSettings, Visibility, XReplySettings, XSettings, YoutubePrivacy, YoutubeSettings,
+use crate::domain::{
+    content::Media,
+    settings::{
+        BlueskySettings, DiscordSettings, FacebookKind, FacebookSettings, InstagramKind, InstagramSettings,
+        LinkedinArticle, LinkedinSettings, LinkedinVisibility, MastodonSettings, PinterestSettings,
+        RedditSettings, Settings, SlackSettings, TelegramSettings, ThreadsReplyControl, ThreadsSettings,
+        TiktokPrivacy, TiktokSettings, Visibility, XReplySettings, XSettings, YoutubePrivacy,
+        YoutubeSettings,
+    },
 };
 
-/// Reads the settings of a content.
-pub(super) fn settings(settings: Option<proto::NetworkSettings>) -> Settings {
+/// Reads the settings of a content; `field` is where they stand in the request.
+pub(super) fn settings(
+    violations: &mut Violations,
+    field: &str,
+    settings: Option<proto::NetworkSettings>,
+) -> Settings {
     match settings.and_then(|settings| settings.network) {
         None => Settings::None,
         Some(Network::Mastodon(settings)) => Settings::Mastodon(MastodonSettings {
@@ -65,11 +74,12 @@ pub(super) fn settings(settings: Option<proto::NetworkSettings>) -> Settings {
             topic_tag: settings.topic_tag,
             link_attachment: settings.link_attachment,
         }),
-        Some(Network::Youtube(settings)) => Settings::Youtube(youtube(settings)),
+        Some(Network::Youtube(settings)) => Settings::Youtube(youtube(violations, field, settings)),
         Some(Network::Tiktok(settings)) => Settings::Tiktok(tiktok(settings)),
         Some(Network::Pinterest(settings)) => Settings::Pinterest(PinterestSettings {
             title: settings.title,
             link: settings.link,
+            board_id: settings.board_id,
             board_section_id: settings.board_section_id,
             cover_offset_ms: settings.cover_offset_ms,
         }),
@@ -96,6 +106,15 @@ pub(super) fn settings(settings: Option<proto::NetworkSettings>) -> Settings {
         Some(Network::Slack(settings)) => {
             Settings::Slack(SlackSettings { unfurl_disabled: settings.unfurl_disabled })
         }
+    }
+}
+
+/// Adds what is known of the media that settings name.
+pub(super) fn describe(settings: &mut Settings, known: &[Media]) {
+    let Settings::Youtube(settings) = settings else { return };
+    let Some(thumbnail) = &mut settings.thumbnail else { return };
+    if let Some(item) = known.iter().find(|item| item.media_id == thumbnail.media_id) {
+        thumbnail.clone_from(item);
     }
 }
 
@@ -130,12 +149,17 @@ fn linkedin(settings: proto::LinkedinSettings) -> LinkedinSettings {
     }
 }
 
-fn youtube(settings: proto::YoutubeSettings) -> YoutubeSettings {
+fn youtube(violations: &mut Violations, field: &str, settings: proto::YoutubeSettings) -> YoutubeSettings {
     let privacy = match settings.privacy() {
         proto::YoutubePrivacy::Unspecified | proto::YoutubePrivacy::Public => YoutubePrivacy::Public,
         proto::YoutubePrivacy::Unlisted => YoutubePrivacy::Unlisted,
         proto::YoutubePrivacy::Private => YoutubePrivacy::Private,
     };
+    let named = &settings.thumbnail_media_id;
+    let thumbnail = violations
+        .take(ids::parse_optional(&format!("{field}.youtube.thumbnail_media_id"), named))
+        .flatten()
+        .map(|media_id| Media { media_id, ..Media::default() });
     YoutubeSettings {
         title: settings.title,
         privacy,
@@ -144,6 +168,7 @@ fn youtube(settings: proto::YoutubeSettings) -> YoutubeSettings {
         made_for_kids: settings.made_for_kids,
         synthetic_media: settings.synthetic_media,
         skip_notification: settings.skip_notification,
+        thumbnail,
     }
 }
 

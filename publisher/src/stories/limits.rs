@@ -83,3 +83,49 @@ async fn all_accounts_of_a_server_share_what_the_application_may_send() {
     assert!(at[8] - at[0] >= 1_900, "nine posts need three windows: {} ms", at[8] - at[0]);
     mesh.end().await;
 }
+
+#[tokio::test]
+async fn an_application_without_credits_is_held_for_all_its_accounts() {
+    let ours = crate::apps::AppConfig {
+        client_id: "sandbox-x".into(),
+        client_secret: Secret::new("sandbox-x-secret".into()),
+    };
+    let apps = BTreeMap::from([("x".to_owned(), ours)]);
+    let mut mesh = Mesh::new(Kind::Sqlite, Config { apps, ..quick() }).await;
+    let first = mesh.by_browser("x").await;
+    let problem = json!({ "title": "CreditsDepleted", "type": "https://api.x.com/2/problems/credits" });
+    mesh.fault("x", json!({ "kind": "status", "code": 402, "body": problem })).await;
+    let reason = |events: &[proto::DeliveryEvent]| {
+        let problem = events.last().and_then(|event| event.problem.clone()).unwrap();
+        (problem.reason, problem.message.contains("must buy some"))
+    };
+    let told = ("CREDITS_DEPLETED".to_owned(), true);
+    let refused = mesh.deliver(vec![mesh.a_delivery(&first, "refused", 0)]).await;
+    let waits = |state| state == TargetState::RetryWait;
+    assert_eq!(reason(&mesh.follow(&refused, waits).await), told);
+
+    mesh.workspace = Uuid::now_v7();
+    let second = mesh.by_browser("x").await;
+    let text = mesh.a_delivery(&second, "not even asked for", 0);
+    let mut with_picture = mesh.a_delivery(&second, "nor uploaded", 300);
+    with_picture.content.as_mut().unwrap().media.push(picture());
+    let target = with_picture.target_id.clone();
+    mesh.deliver(vec![text, with_picture]).await;
+    assert_eq!(reason(&mesh.follow(&[target], waits).await), told);
+    let read = proto::ReadMetricsRequest {
+        workspace_id: mesh.workspace.to_string(),
+        account_id: second,
+        native_ids: vec!["1".into()],
+    };
+    let mut analytics = DeliveryServiceClient::new(mesh.life().analytics.clone());
+    let unread = analytics.read_metrics(read).await.unwrap_err();
+    assert!(unread.message().contains("must buy some"), "{unread:?}");
+    let asked = mesh.bench.all_requests().await;
+    let billed = |call: &&Value| {
+        let path = call["path"].as_str().unwrap_or_default();
+        path.starts_with("/x/2/tweets") || path.starts_with("/x/2/media")
+    };
+    let paths: Vec<_> = asked.iter().filter(billed).map(|call| &call["path"]).collect();
+    assert_eq!(paths, ["/x/2/tweets"], "one call told all");
+    mesh.end().await;
+}

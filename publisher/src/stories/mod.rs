@@ -10,6 +10,7 @@ mod restarts;
 mod restored;
 mod tenants;
 mod threads;
+mod thumbnails;
 mod tokens;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -189,9 +190,13 @@ impl Mesh {
     }
 
     async fn mastodon(&self) -> String {
+        self.by_browser("mastodon").await
+    }
+
+    async fn by_browser(&self, network: &str) -> String {
         let begin = proto::BeginConnectRequest {
-            network: "mastodon".into(),
-            server: self.bench.server("mastodon"),
+            network: network.into(),
+            server: self.bench.server(network),
             return_path: "/accounts".into(),
             request_id: String::new(),
         };
@@ -290,6 +295,19 @@ impl Mesh {
                 .fetch_all(&mut *c).await
         });
         rows.unwrap()
+    }
+
+    /// Everything that was prepared, as it is stored.
+    async fn stored_handles(&self) -> String {
+        let url = if self.kind == Kind::Postgres { postgres_url() } else { String::new() };
+        let database = DatabaseConfig { url: Secret::new(url), connections: 1 };
+        let db = Db::open(&database, self.folder.path(), &self.schema).await.unwrap();
+        let handles: Result<Vec<String>, sqlx::Error> = read!(db, c => {
+            sqlx::query_scalar("select handle from handles").fetch_all(&mut *c).await
+        });
+        let handles = handles.unwrap();
+        assert!(!handles.is_empty(), "they are kept");
+        handles.concat()
     }
 
     /// Waits until each target is final; its last event.

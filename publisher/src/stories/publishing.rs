@@ -247,12 +247,12 @@ async fn checks_contents_and_refuses_what_the_network_would() {
     let item = proto::ValidateItem {
         account_id: account.clone(),
         content: long.content.clone(),
-        thread_position: 0,
+        ..Default::default()
     };
     let unknown = proto::ValidateItem {
         account_id: Uuid::nil().to_string(),
         content: long.content.clone(),
-        thread_position: 0,
+        ..Default::default()
     };
     let request =
         proto::ValidateRequest { workspace_id: mesh.workspace.to_string(), items: vec![item, unknown] };

@@ -1,8 +1,8 @@
 //! Facebook at `/facebook`: `graph.facebook.com`, the dialog of `www.facebook.com` and the uploads of
 //! `rupload.facebook.com` under one base, as <https://developers.facebook.com/docs/graph-api> describes them for Pages.
 //!
-//! `auth` is the login and the Pages it shows, `posts` the feed with photos and comments, `video` reels, videos and
-//! stories, `node` single objects. Invariant: a photo is shown by one post at most, and a draft is finished once.
+//! `auth` is the login and the Pages it shows, `posts` the feed with photos and comments, `upload` how bytes arrive, `video`
+//! reels and videos, `story` what is shown for a day, `node` single objects. Invariant: a photo is shown by one post at most, and a draft is finished once.
 //!
 //! Every account owns three Pages, two of them with too few tasks to post; an account whose handle begins with `agency`
 //! owns a fourth that takes posts, one whose handle begins with `reader` none. A list of Pages answers two at a time,
@@ -11,20 +11,22 @@
 mod auth;
 mod node;
 mod posts;
+mod story;
+mod upload;
 mod video;
 
 use axum::{
     Router,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
-use http::{HeaderMap, Method, StatusCode, Uri, request::Parts};
+use http::{HeaderMap, Method, Uri, request::Parts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     Network, StandIn,
-    graph::{self, Refusal},
+    graph::{self, Ask, Refusal},
 };
 use crate::{
     accounts::Account,
@@ -33,7 +35,7 @@ use crate::{
     limits::{Bucket, Per, Verdict},
     media::Stored,
     oauth::{self, Token},
-    params::{Params, field},
+    params::field,
     requests,
     script::Operation as Op,
     world::{Ctx, World},
@@ -109,6 +111,25 @@ struct Post {
     parent: Option<String>,
 }
 
+impl Post {
+    /// Something a Page shows from now on.
+    fn new(page: &Page, kind: &str, id: String, now_ms: i64) -> Self {
+        Self {
+            id,
+            page: page.id.clone(),
+            kind: kind.to_owned(),
+            message: String::new(),
+            link: String::new(),
+            created_ms: now_ms,
+            visible_ms: now_ms,
+            published: true,
+            photos: Vec::new(),
+            video: None,
+            parent: None,
+        }
+    }
+}
+
 impl StandIn for Facebook {
     fn network(&self) -> Network {
         NETWORK
@@ -131,20 +152,20 @@ impl StandIn for Facebook {
             .route("/{version}/me", on(get(auth::me)))
             .route("/{version}/me/permissions", on(get(auth::permissions).delete(auth::deauthorize)))
             .route("/{version}/me/accounts", on(get(auth::accounts)))
-            .route("/video-upload/{version}/{id}", on(post(video::receive)))
+            .route("/video-upload/{version}/{id}", on(post(upload::receive)))
             .route("/{version}/{id}", on(get(node::show).post(node::change).delete(node::remove)))
             .route("/{version}/{id}/feed", on(get(posts::list).post(posts::publish)))
             .route("/{version}/{id}/published_posts", on(get(posts::list)))
             .route("/{version}/{id}/photos", on(post(posts::photo)))
             .route("/{version}/{id}/comments", on(get(posts::comments).post(posts::comment)))
             .route("/{version}/{id}/insights", on(get(node::insights)))
-            .route("/{version}/{id}/uploads", on(post(video::open_upload)))
+            .route("/{version}/{id}/uploads", on(post(upload::open)))
             .route("/{version}/{id}/videos", on(post(video::publish)))
             .route("/{version}/{id}/video_reels", on(post(video::reel)))
-            .route("/{version}/{id}/video_stories", on(post(video::story)))
-            .route("/{version}/{id}/photo_stories", on(post(video::photo_story)))
-            .route("/{version}/{id}/stories", on(get(video::stories)))
-            .fallback(not_found)
+            .route("/{version}/{id}/video_stories", on(post(story::video)))
+            .route("/{version}/{id}/photo_stories", on(post(story::photo)))
+            .route("/{version}/{id}/stories", on(get(story::list)))
+            .fallback(graph::not_found)
     }
 
     fn account_of(&self, ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
@@ -190,7 +211,7 @@ impl StandIn for Facebook {
     }
 
     fn limit_headers(&self, headers: &mut HeaderMap, verdict: Verdict) {
-        graph::usage(headers, verdict, "pages", verdict.reset_ms - verdict.window_s as i64 * 1000);
+        graph::usage(headers, verdict, "pages");
     }
 
     fn throttle(&self) -> (u64, u64) {
@@ -258,21 +279,21 @@ fn acts_for(world: &World, token: &Token) -> Option<Page> {
     world.docs.get(NETWORK, "page", &id)
 }
 
-/// The Page of the address, provided that the token is its own and covers what is asked for.
-fn own_page(
-    ctx: &Ctx,
-    world: &World,
-    headers: &HeaderMap,
-    params: &Params,
-    id: &str,
-    scopes: &[&str],
-) -> Result<Page, Refusal> {
-    let token = graph::holder(ctx, world, NETWORK, headers, params)?;
-    let page: Page = world.docs.get(NETWORK, "page", id).ok_or_else(|| Refusal::missing(id, "post"))?;
+/// The Page that the token of a request acts for.
+fn acting(ask: &Ask, world: &World, scopes: &[&str]) -> Result<Page, Refusal> {
+    let token = ask.token(world, NETWORK)?;
     let acting = acts_for(world, &token).ok_or_else(|| {
         Refusal::new(210, 0, "(#210) A page access token is required to request this resource.")
     })?;
     covered(&token, scopes)?;
+    Ok(acting)
+}
+
+/// The Page of that id, provided that the token is its own and covers what is asked for.
+fn own_page(ask: &Ask, world: &World, id: &str, scopes: &[&str]) -> Result<Page, Refusal> {
+    ask.token(world, NETWORK)?;
+    let page: Page = world.docs.get(NETWORK, "page", id).ok_or_else(|| Refusal::missing(id, "post"))?;
+    let acting = acting(ask, world, scopes)?;
     if acting.id != page.id {
         return Err(Refusal::new(
             200,
@@ -297,9 +318,4 @@ fn covered(token: &Token, scopes: &[&str]) -> Result<(), Refusal> {
 /// A post that a reader finds at that moment.
 fn shown(docs: View<'_>, id: &str, now_ms: i64) -> Option<Post> {
     docs.get::<Post>(NETWORK, "post", id).filter(|post| post.published && post.visible_ms <= now_ms)
-}
-
-async fn not_found() -> Response {
-    let text = "Unknown path components";
-    Refusal::new(2500, 0, text).status(StatusCode::NOT_FOUND).into_response()
 }

@@ -7,7 +7,8 @@
 //! by that.
 //!
 //! The code's answer is wrapped in `data`; for an account whose handle begins with `flat` it is flat, with a number for
-//! the user's id, as both are met.
+//! the user's id, as both are met. What an account writes whose handle begins with `terse` is shown without the `@` of
+//! mentions and with one space for every run of white space, as is met as well.
 
 mod auth;
 mod container;
@@ -15,16 +16,16 @@ mod media;
 
 use axum::{
     Router,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
-use http::{HeaderMap, Method, StatusCode, request::Parts};
+use http::{HeaderMap, Method, request::Parts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     Network, StandIn,
-    graph::{self, Refusal},
+    graph::{self, Ask, Refusal},
 };
 use crate::{
     accounts::{self, Account},
@@ -33,7 +34,6 @@ use crate::{
     limits::{Bucket, Per, Verdict},
     media::Stored,
     oauth::{self, Problem, Token},
-    params::Params,
     script::Operation as Op,
     world::{Ctx, World},
 };
@@ -87,6 +87,21 @@ struct Post {
     parent: Option<String>,
 }
 
+impl Post {
+    /// Something an account shows from now on.
+    fn new(id: u64, account: &str, kind: &str, now_ms: i64) -> Self {
+        Self {
+            id: id.to_string(),
+            account: account.to_owned(),
+            kind: kind.to_owned(),
+            caption: String::new(),
+            items: Vec::new(),
+            created_ms: now_ms,
+            parent: None,
+        }
+    }
+}
+
 impl StandIn for Instagram {
     fn network(&self) -> Network {
         NETWORK
@@ -118,7 +133,7 @@ impl StandIn for Instagram {
             .route("/{version}/{id}/content_publishing_limit", on(get(container::quota)))
             .route("/{version}/{id}/comments", on(get(media::comments).post(media::comment)))
             .route("/{version}/{id}/insights", on(get(media::insights)))
-            .fallback(not_found)
+            .fallback(graph::not_found)
     }
 
     fn account_of(&self, ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
@@ -150,7 +165,7 @@ impl StandIn for Instagram {
     }
 
     fn limit_headers(&self, headers: &mut HeaderMap, verdict: Verdict) {
-        graph::usage(headers, verdict, "instagram", verdict.reset_ms - verdict.window_s as i64 * 1000);
+        graph::usage(headers, verdict, "instagram");
     }
 
     fn throttle(&self) -> (u64, u64) {
@@ -173,17 +188,11 @@ fn is_facebooks(token: &Token) -> bool {
 }
 
 /// The account that an address names, provided that the token is its own.
-fn own(
-    ctx: &Ctx,
-    world: &World,
-    headers: &HeaderMap,
-    params: &Params,
-    id: &str,
-) -> Result<(Account, Token), Refusal> {
-    let token = graph::holder(ctx, world, NETWORK, headers, params)?;
+fn own(ask: &Ask, world: &World) -> Result<(Account, Token), Refusal> {
+    let token = ask.token(world, NETWORK)?;
     let account = accounts::named(world, NETWORK, &token.account).ok_or(Problem::UnknownToken)?;
-    if account.id != id && id != "me" {
-        return Err(Refusal::missing(id, "get"));
+    if account.id != ask.id && ask.id != "me" {
+        return Err(Refusal::missing(&ask.id, "get"));
     }
     Ok((account, token))
 }
@@ -193,20 +202,15 @@ fn covered(token: &Token, own: &str, facebooks: &str) -> Result<(), Refusal> {
     if token.covers(own) || token.covers(facebooks) {
         return Ok(());
     }
-    Err(Refusal::new(10, 0, "(#10) Application does not have permission for this action"))
+    Err(forbidden())
+}
+
+fn forbidden() -> Refusal {
+    Refusal::new(10, 0, "(#10) Application does not have permission for this action")
 }
 
 fn post_of(docs: View<'_>, id: &str) -> Option<Post> {
     docs.get(NETWORK, "post", id)
-}
-
-async fn not_found() -> Response {
-    let text = "Unknown path components";
-    Refusal::new(2500, 0, text).status(StatusCode::NOT_FOUND).into_response()
-}
-
-fn success() -> Response {
-    graph::ok(&json!({ "success": true }))
 }
 
 /// An account as a node.

@@ -7,6 +7,7 @@
 mod media;
 mod posts;
 mod read;
+mod rules;
 mod submit;
 mod token;
 

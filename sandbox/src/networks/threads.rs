@@ -10,15 +10,7 @@ mod state;
 mod tokens;
 mod words;
 
-use axum::{
-    Router,
-    response::{IntoResponse, Response},
-    routing::{delete, get, post},
-};
-use http::{StatusCode, request::Parts};
-use serde_json::json;
-
-use super::{Network, StandIn};
+use super::{Network, StandIn, graph};
 use crate::{
     faults::guard,
     ledger::Entry,
@@ -26,10 +18,14 @@ use crate::{
     oauth::{self, Dialect},
     params::field,
     script::Operation as Op,
-    web,
     world::Ctx,
 };
-use words::Refusal;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use http::{StatusCode, request::Parts};
 
 pub(crate) struct Threads;
 
@@ -99,7 +95,7 @@ impl StandIn for Threads {
             .route("/v1.0/{id}/replies", on(Op::Read, CALLS, get(posts::replies)))
             .route("/v1.0/{id}/threads_publishing_limit", on(Op::Read, CALLS, get(posts::quota)))
             .route("/v1.0/{id}/insights", on(Op::Read, CALLS, get(posts::insights)))
-            .fallback(async || Refusal::missing("").into_response())
+            .fallback(async || words::missing("").into_response())
     }
 
     /// Text may be created and published in one call.
@@ -110,20 +106,14 @@ impl StandIn for Threads {
 
     /// What was seen on `threads_publish` although the container was published.
     fn server_error(&self) -> Response {
-        let error = json!({
-            "message": "Application does not have permission for this action",
-            "type": "THApiException",
-            "code": 10,
-            "fbtrace_id": words::trace(),
-        });
-        web::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": error }))
+        words::permission().status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
     }
 
     fn too_many_requests(&self, _now_ms: i64, _verdict: Verdict) -> Response {
-        Refusal::throttled().into_response()
+        words::throttled().into_response()
     }
 
     fn link(&self, ctx: &Ctx, entry: &Entry) -> String {
-        state::permalink(ctx, &entry.native_id)
+        graph::permalink(ctx, NETWORK, &entry.native_id)
     }
 }

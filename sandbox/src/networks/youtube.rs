@@ -6,11 +6,13 @@
 //!
 //! Handles that begin with a certain word have a certain trait: `nochannel` has a Google account alone, `unaudited`
 //! comes through a project that was not audited (its videos stay private), `full` has used up its uploads of the day,
-//! `partial` meets a server that keeps only the first 256 KiB of a chunk that is not the last.
+//! `partial` meets a server that keeps only the first 256 KiB of a chunk that is not the last, `unverified` has verified no
+//! phone number and may set no thumbnail, `hasty` has set too many thumbnails lately.
 
 mod comments;
 mod library;
 mod state;
+mod thumbnails;
 mod token;
 mod upload;
 mod videos;
@@ -107,7 +109,7 @@ impl StandIn for Youtube {
             .route("/oauth2/v2/userinfo", on(Op::Read, &[], get(library::userinfo)))
             .route("/upload/youtube/v3/videos", uploads())
             .route("/resumable/upload/youtube/v3/videos", uploads())
-            .route("/upload/youtube/v3/thumbnails/set", on(Op::MediaEdit, WRITES, post(videos::thumbnail)))
+            .route("/upload/youtube/v3/thumbnails/set", on(Op::MediaEdit, WRITES, post(thumbnails::set)))
             .route("/youtube/v3/videos", videos())
             .route("/youtube/v3/channels", on(Op::Read, LISTS, get(library::channels)))
             .route("/youtube/v3/playlistItems", on(Op::Read, LISTS, get(library::playlist)))

@@ -230,6 +230,10 @@ async fn comments_stand_under_posts_that_are_there() {
     assert_eq!(list.body["data"][0]["message"], "second");
     assert_eq!(list.body["data"][0]["from"]["id"], json!(page.id));
     assert_eq!(bench.ledger().await[1]["in_reply_to"], json!(post));
+    let told = got(page.get(&format!("{first}?fields=permalink_url"))).await.str("/permalink_url");
+    let number = |id: &str| id.split('_').nth(1).unwrap().to_owned();
+    let end = format!("/posts/{}?comment_id={}", number(&post), number(&first));
+    assert!(told.ends_with(&end), "{told}");
     let url = bench.url(&format!("/facebook/v26.0/{post}"));
     assert_eq!(got(bench.http.delete(url).bearer_auth(&page.token)).await.body["success"], true);
     assert_eq!(code(&got(say("third")).await), (400, 100, 33));

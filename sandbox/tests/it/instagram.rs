@@ -171,6 +171,8 @@ async fn a_container_is_published_once() {
     assert_eq!(code(&demo.publish(&id).await), (400, 24, 2_207_008));
     assert_eq!(demo.status(&id).await, "PUBLISHED");
     assert_eq!(code(&demo.publish("77").await), (400, 24, 2_207_006));
+    let told = got(demo.get(&format!("{media}?fields=permalink,shortcode"))).await;
+    assert!(told.str("/permalink").ends_with(&told.str("/shortcode")), "{}", told.text);
     let list = got(demo.get(&format!("{}/media?fields=id,caption,media_type", demo.id))).await;
     assert_eq!(list.body["data"], json!([{ "id": media, "caption": "hello", "media_type": "IMAGE" }]));
     let ledger = bench.ledger().await;
@@ -217,6 +219,36 @@ async fn stories_are_in_a_list_of_their_own() {
     bench.advance(86_400_000).await;
     assert_eq!(list("stories").await, json!([]));
     assert_eq!(bench.ledger().await[0]["text"], "");
+}
+
+#[tokio::test]
+async fn comments_are_listed_newest_first_fifty_at_once_with_their_author() {
+    let bench = Bench::new().await;
+    let demo = Account::own(&bench).await;
+    bench.control("accounts", json!({ "network": "instagram", "handle": "terse.fan" })).await;
+    let fan = short_lived(&bench, "terse.fan").await.1.str("/data/0/access_token");
+    let media = demo.publish(&demo.ready(json!({ "image_url": demo.file("a.jpg") })).await).await.str("/id");
+    let path = format!("/instagram/v26.0/{media}/comments");
+    let say = async |token: &str, text: &str| {
+        got(bench.post(&path, &json!({ "message": text })).bearer_auth(token)).await.str("/id")
+    };
+    let first = say(&demo.token, "mine,  @bo").await;
+    let second = say(&fan, "theirs,  @bo").await;
+    let fields = "id,text,user,username,timestamp";
+    let list = got(demo.get(&format!("{media}/comments?fields={fields}"))).await;
+    let (newest, oldest) = (&list.body["data"][0], &list.body["data"][1]);
+    assert_eq!((&newest["id"], &newest["username"]), (&json!(second), &json!("terse.fan")));
+    assert_eq!((newest.get("user"), &newest["text"]), (None, &json!("theirs, bo")));
+    assert_eq!((&oldest["id"], &oldest["user"]["id"]), (&json!(first), &json!(demo.id)));
+    assert_eq!((oldest.get("username"), &oldest["text"]), (None, &json!("mine,  @bo")));
+    for n in 0..50 {
+        say(&fan, &format!("number {n}")).await;
+    }
+    let page = got(demo.get(&format!("{media}/comments?fields=id&limit=100"))).await;
+    assert_eq!(page.body["data"].as_array().unwrap().len(), 50);
+    let rest = page.str("/paging/cursors/after");
+    let rest = got(demo.get(&format!("{media}/comments?fields=id&limit=100&after={rest}"))).await;
+    assert_eq!(rest.body["data"], json!([{ "id": second }, { "id": first }]));
 }
 
 #[tokio::test]

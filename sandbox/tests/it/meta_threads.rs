@@ -153,6 +153,7 @@ async fn a_container_is_published_once_and_is_never_a_post() {
     let shown = demo.get(&format!("/{post}?fields=text,permalink,media_type,timestamp")).await;
     assert_eq!((shown.str("/text"), shown.str("/media_type")), ("hello 👋".into(), "TEXT_POST".into()));
     assert!(shown.str("/timestamp").ends_with("+0000"));
+    assert!(shown.str("/permalink").ends_with(&post), "{}", shown.text);
     let ledger = bench.ledger().await;
     assert_eq!((ledger.len(), &ledger[0]["native_id"]), (1, &json!(post)));
 

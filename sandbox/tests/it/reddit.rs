@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Bench, Got, PNG, REDIRECT, got, query};
 
 const AGENT: &str = "web:tester:v1.0 (by /u/demo)";
-const SCOPES: &str = "identity submit read history edit";
+const SCOPES: &str = "identity submit flair read history edit";
 
 struct App<'b> {
     bench: &'b Bench,
@@ -170,6 +170,36 @@ async fn what_is_wrong_stands_in_the_body() {
     assert!(slow.body["json"]["ratelimit"].as_f64().is_some_and(|wait| wait > 500.0));
     assert!(app.submit(&[("sr", "filtered")]).await.str("/json/data/id").len() > 4);
     assert_eq!(bench.ledger().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_subreddit_tells_its_rules_and_keeps_them() {
+    let bench = Bench::new().await;
+    let app = App::new(&bench, "demo").await;
+    let rules = app.get("/api/v1/strict/post_requirements").await.body;
+    assert_eq!((&rules["title_text_min_length"], &rules["is_flair_required"]), (&json!(10), &json!(true)));
+    assert_eq!(app.get("/api/v1/test/post_requirements").await.body["title_text_min_length"], Value::Null);
+    let flairs = app.get("/r/strict/api/link_flair_v2").await.body;
+    assert_eq!((&flairs[1]["id"], &flairs[1]["text"]), (&json!("f-3"), &json!("Question")));
+    for path in ["/api/v1/nowhere/post_requirements", "/r/nowhere/api/link_flair_v2"] {
+        assert_eq!(app.get(path).await.status, 404);
+    }
+    assert_eq!(app.get("/api/v1/closed/post_requirements").await.status, 403);
+    let good = [("sr", "strict"), ("title", "[OC] all is well"), ("text", "here"), ("flair_id", "f-3")];
+    assert_eq!(app.submit(&good).await.body["json"]["errors"], json!([]));
+    for (name, value, expected) in [
+        ("title", "[OC] x", "SUBMIT_VALIDATION_MIN_LENGTH"),
+        ("title", "all is well here", "SUBMIT_VALIDATION_TITLE_REQUIREMENT"),
+        ("title", "[OC] this is no spam", "SUBMIT_VALIDATION_BLACKLISTED_STRING"),
+        ("text", "", "SUBMIT_VALIDATION_BODY_REQUIRED"),
+        ("flair_id", "f-2", "BAD_FLAIR_TEMPLATE_ID"),
+        ("flair_id", "", "SUBMIT_VALIDATION_FLAIR_REQUIRED"),
+    ] {
+        let changed = good.map(|(field, good)| (field, if field == name { value } else { good }));
+        assert_eq!(rejection(&app.submit(&changed).await), expected, "{name}: {value}");
+    }
+    let link = [("kind", "link"), ("url", "https://www.example.org/")];
+    assert_eq!(rejection(&app.submit(&[&good[..], &link].concat()).await), "DOMAIN_BANNED");
 }
 
 #[tokio::test]

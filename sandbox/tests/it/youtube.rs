@@ -258,6 +258,55 @@ async fn a_video_is_processed_listed_counted_and_deleted_and_a_copy_is_rejected(
 }
 
 #[tokio::test]
+async fn a_thumbnail_is_a_small_picture_of_a_channel_that_may_set_one() {
+    let bench = Bench::new().await;
+    let set = async |client: &Client<'_>, query: &str, body: Vec<u8>| {
+        let url = bench.url(&format!("/youtube/upload/youtube/v3/thumbnails/set?{query}"));
+        let call = bench.http.post(url).bearer_auth(&client.token).header("content-type", "image/png");
+        got(call.body(body)).await
+    };
+    let demo = Client::of(&bench, "demo").await;
+    let id = demo.upload("Film", MP4).await.str("/id");
+    let query = format!("videoId={id}&uploadType=media");
+    let path = format!("/youtube/v3/videos?part=snippet&id={id}");
+    assert!(got(demo.get(&path)).await.body["items"][0]["snippet"].get("thumbnails").is_none());
+    for _ in 0..2 {
+        let answer = set(&demo, &query, PNG.to_vec()).await;
+        assert_eq!((answer.status, answer.str("/kind")), (200, "youtube#thumbnailSetResponse".to_owned()));
+        assert_eq!(answer.body["items"][0]["maxres"]["width"], 1280);
+    }
+    let shown = got(demo.get(&path)).await.str("/items/0/snippet/thumbnails/default/url");
+    let file = bench.http.get(shown).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(file, PNG);
+    assert_eq!(bench.ledger().await.len(), 1, "a thumbnail is nothing new to see");
+
+    let mut large = PNG.to_vec();
+    large.resize(2_097_152, 0);
+    assert_eq!(set(&demo, &query, large.clone()).await.status, 200, "as large as it may be");
+    large.push(0);
+    assert_eq!(reason(&set(&demo, &query, large).await), (413, "uploadTooLarge".to_owned()));
+    assert_eq!(reason(&set(&demo, &query, MP4.to_vec()).await), (400, "invalidImage".to_owned()));
+    assert_eq!(reason(&set(&demo, &query, Vec::new()).await), (400, "mediaBodyRequired".to_owned()));
+    let nowhere = set(&demo, "uploadType=media", PNG.to_vec()).await;
+    assert_eq!(reason(&nowhere), (400, "missingRequiredParameter".to_owned()));
+    let other = set(&demo, &format!("videoId={id}&uploadType=resumable"), PNG.to_vec()).await;
+    assert_eq!(other.status, 400);
+    let unknown = set(&demo, "videoId=nothing&uploadType=media", PNG.to_vec()).await;
+    assert_eq!(reason(&unknown), (404, "videoNotFound".to_owned()));
+    for (handle, expected) in
+        [("unverified1", (403, "forbidden")), ("hasty1", (429, "uploadRateLimitExceeded"))]
+    {
+        let client = Client::of(&bench, handle).await;
+        let foreign = set(&client, &query, PNG.to_vec()).await;
+        assert_eq!(reason(&foreign), (403, "forbidden".to_owned()));
+        let own = client.upload("Film", MP4).await.str("/id");
+        let refused = set(&client, &format!("videoId={own}&uploadType=media"), PNG.to_vec()).await;
+        assert_eq!(reason(&refused), (expected.0, expected.1.to_owned()));
+        assert_eq!(refused.str("/error/errors/0/domain"), "youtube.thumbnail");
+    }
+}
+
+#[tokio::test]
 async fn comments_stand_below_a_video_as_often_as_they_are_made() {
     let bench = Bench::new().await;
     let demo = Client::of(&bench, "demo").await;

@@ -8,7 +8,7 @@ use postmesh_kit::{
 };
 use uuid::Uuid;
 
-use super::{plan, post::Media, thread::Part};
+use super::{plan, post::Media, settings, thread::Part};
 
 /// Characters a text may have here; each network's own limit is checked by the publisher.
 pub const MAX_TEXT_CHARS: usize = 100_000;
@@ -243,6 +243,9 @@ fn check_targets(targets: Vec<RawTarget>, violations: &mut Violations) -> Vec<Ne
             "TOO_LARGE",
             format!("has {} bytes; at most {MAX_SETTINGS_BYTES} are allowed", target.settings.len()),
         );
+        for named in settings::named(&target.settings) {
+            violations.take(ids::parse(&format!("targets[{at}].{}", named.field), &named.id));
+        }
         checked.extend(account_id.map(|account_id| NewTarget {
             account_id,
             network: String::new(),

@@ -7,6 +7,7 @@ pub mod input;
 pub mod plan;
 pub mod post;
 pub mod rewrite;
+pub mod settings;
 pub mod target;
 pub mod thread;
 

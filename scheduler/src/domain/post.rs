@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
+    settings,
     target::{Target, TargetState},
     thread::Part,
 };
@@ -154,9 +155,12 @@ impl Post {
         self.targets.iter().all(|target| target.state.is_final())
     }
 
-    /// True when it or a part of its thread carries media.
+    /// True when it or a part of its thread carries media, or the settings of a target name some.
     pub fn has_media(&self) -> bool {
-        !self.media.is_empty() || self.thread.iter().any(|part| !part.media.is_empty())
+        let names_some = |target: &Target| settings::media_ids(&target.settings).next().is_some();
+        !self.media.is_empty()
+            || self.thread.iter().any(|part| !part.media.is_empty())
+            || self.targets.iter().any(names_some)
     }
 
     /// The media of one part; 0 is the post itself.
@@ -167,13 +171,13 @@ impl Post {
         }
     }
 
-    /// The ids of all its media, each once, sorted.
+    /// The ids of all its media, each once, sorted; those that settings name are among them.
     pub fn media_ids(&self) -> Vec<Uuid> {
-        self.media_ids_where(|_| true)
+        self.media_ids_where(|_| true, |_| true)
     }
 
     /// The ids of the media that the library must keep, each once, sorted: of every part with a target that has not
-    /// ended.
+    /// ended. Those that settings name belong to the first part.
     pub fn needed_media(&self) -> Vec<Uuid> {
         let open: HashSet<_> = self
             .targets
@@ -181,15 +185,20 @@ impl Post {
             .filter(|target| !target.state.is_final())
             .map(|target| target.thread_position)
             .collect();
-        self.media_ids_where(|position| open.contains(&position))
+        self.media_ids_where(|position| open.contains(&position), |target| !target.state.is_final())
     }
 
-    fn media_ids_where(&self, wanted: impl Fn(i32) -> bool) -> Vec<Uuid> {
-        let ids: BTreeSet<_> = (0..=self.thread.len() as i32)
-            .filter(|position| wanted(*position))
+    fn media_ids_where(&self, part: impl Fn(i32) -> bool, target: impl Fn(&Target) -> bool) -> Vec<Uuid> {
+        let of_parts = (0..=self.thread.len() as i32)
+            .filter(|position| part(*position))
             .flat_map(|position| self.media_of(position))
-            .map(|media| media.id)
-            .collect();
+            .map(|media| media.id);
+        let named = self
+            .targets
+            .iter()
+            .filter(|it| it.thread_position == 0 && target(it))
+            .flat_map(|it| settings::media_ids(&it.settings));
+        let ids: BTreeSet<_> = of_parts.chain(named).collect();
         ids.into_iter().collect()
     }
 

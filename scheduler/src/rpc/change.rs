@@ -17,7 +17,7 @@ use crate::{
         input::Raw,
         plan,
         rewrite::{input, inputs},
-        thread,
+        settings, thread,
     },
     error::Error,
     store::{ChangeRequest, Changed, Repeat},
@@ -82,7 +82,6 @@ impl Posts {
         let post = self.existing(me.workspace_id, post_id).await?;
         self.refuse_early(&post, &request.etag, &Change::Edit(Edit::default()))?;
         let etag = guarded_etag(me, &post, request.etag)?;
-        let has_media = draft.media.is_some() || draft.thread.is_some();
         let has_targets = draft.targets.is_some();
         let kept = wanted(&post, 0);
         let wanted = checks::Wanted {
@@ -93,10 +92,13 @@ impl Posts {
             from: 0,
         };
         let checked = checks::content(&self.deps, me.workspace_id, &wanted).await?;
-        if has_media {
+        let named: Vec<_> =
+            checked.targets.iter().flat_map(|target| settings::media_ids(&target.settings)).collect();
+        if draft.media.is_some() || draft.thread.is_some() || (has_targets && !named.is_empty()) {
             let parts = checked.thread.iter().flat_map(|part| &part.media);
             let mut all = post.media_ids();
             all.extend(checked.media.iter().chain(parts).map(|item| item.id));
+            all.extend(named);
             all.sort_unstable();
             all.dedup();
             if !all.is_empty() {
@@ -334,7 +336,11 @@ pub(super) fn again(post: &Post, target_id: Uuid) -> (checks::Wanted, Vec<Uuid>)
         only.targets.extend(post.targets.get(head).map(input));
     }
     for place in thread::sent_again(&post.targets, at) {
-        media.extend(post.media_of(post.targets[place].thread_position).iter().map(|item| item.id));
+        let target = &post.targets[place];
+        media.extend(post.media_of(target.thread_position).iter().map(|item| item.id));
+        if target.thread_position == 0 {
+            media.extend(settings::media_ids(&target.settings));
+        }
     }
     media.sort_unstable();
     media.dedup();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     deps::Deps,
-    domain::{Media, NewMedia, NewPart, NewTarget, Part},
+    domain::{Media, NewMedia, NewPart, NewTarget, Part, settings},
     error::{Error, NotReady},
     neighbours,
 };
@@ -49,8 +49,11 @@ pub(super) async fn content(deps: &Deps, workspace_id: Uuid, wanted: &Wanted) ->
     let parts: Vec<_> = std::iter::once((wanted.text.as_str(), wanted.media.as_slice()))
         .chain(wanted.thread.iter().map(|part| (part.text.as_str(), part.media.as_slice())))
         .collect();
-    let known =
-        look_up(deps, workspace_id, parts.iter().skip(wanted.from).flat_map(|(_, media)| *media)).await?;
+    let attached = parts.iter().skip(wanted.from).flat_map(|(_, media)| *media).map(|item| item.id);
+    // What settings name belongs to the first part.
+    let first: &[NewTarget] = if wanted.from == 0 { &wanted.targets } else { &[] };
+    let named = first.iter().flat_map(|target| settings::media_ids(&target.settings));
+    let known = look_up(deps, workspace_id, attached.chain(named)).await?;
     let mut violations = Vec::new();
     let mut described = Vec::with_capacity(parts.len());
     for (position, (_, media)) in parts.iter().enumerate() {
@@ -58,6 +61,9 @@ pub(super) async fn content(deps: &Deps, workspace_id: Uuid, wanted: &Wanted) ->
         described.push(describe_all(position, media, &known, &mut violations));
     }
     let all_media_known = violations.is_empty();
+    for (at, target) in first.iter().enumerate() {
+        named_media(at, target, &known, &mut violations);
+    }
     let mut contents = Vec::with_capacity(wanted.targets.len() * parts.len());
     let mut places = Vec::with_capacity(contents.capacity());
     for (at, target) in wanted.targets.iter().enumerate() {
@@ -68,6 +74,9 @@ pub(super) async fn content(deps: &Deps, workspace_id: Uuid, wanted: &Wanted) ->
                 account_id: target.account_id.to_string(),
                 content: Some(content),
                 thread_position: i32::try_from(position).unwrap_or(i32::MAX),
+                settings_media: settings::media_ids(&target.settings)
+                    .filter_map(|id| known.get(&id).map(neighbours::described))
+                    .collect(),
             });
             places.push((at, position));
         }
@@ -123,9 +132,9 @@ pub(super) async fn content(deps: &Deps, workspace_id: Uuid, wanted: &Wanted) ->
 async fn look_up(
     deps: &Deps,
     workspace_id: Uuid,
-    media: impl Iterator<Item = &NewMedia>,
+    media: impl Iterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, library::Media>, Error> {
-    let ids: Vec<_> = media.map(|item| item.id).collect::<BTreeSet<_>>().into_iter().collect();
+    let ids: Vec<_> = media.collect::<BTreeSet<_>>().into_iter().collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -151,6 +160,24 @@ fn describe_all(
         }
     }
     described
+}
+
+/// Notes the media that a target's settings name and the library does not know.
+fn named_media(
+    at: usize,
+    target: &NewTarget,
+    known: &HashMap<Uuid, library::Media>,
+    violations: &mut Vec<FieldViolation>,
+) {
+    for named in settings::named(&target.settings) {
+        if !Uuid::try_parse(&named.id).is_ok_and(|id| known.contains_key(&id)) {
+            violations.push(FieldViolation::new(
+                format!("targets[{at}].{}", named.field),
+                "MEDIA_NOT_FOUND",
+                format!("names no media item of this workspace: {}", named.id),
+            ));
+        }
+    }
 }
 
 fn describe(wanted: &NewMedia, item: &library::Media) -> Media {

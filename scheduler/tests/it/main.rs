@@ -17,6 +17,7 @@ mod preflight;
 mod replicas;
 mod results;
 mod roles;
+mod settings_media;
 mod store;
 mod tenants;
 mod threads;

@@ -193,8 +193,19 @@ impl DeliveryService for Publisher {
                         description: format!("has {chars} characters; Mastodon takes 500"),
                     });
                 }
-                if let Some(publisher::network_settings::Network::Mastodon(settings)) =
-                    content.settings.and_then(|settings| settings.network)
+                let settings = content.settings.and_then(|settings| settings.network);
+                if let Some(publisher::network_settings::Network::Youtube(settings)) = &settings
+                    && let Some(known) =
+                        item.settings_media.iter().find(|known| known.media_id == settings.thumbnail_media_id)
+                    && !known.content_type.starts_with("image/")
+                {
+                    violations.push(publisher::Violation {
+                        field: "settings.youtube.thumbnail_media_id".into(),
+                        reason: "THUMBNAIL_TYPE".into(),
+                        description: format!("is {}, not a picture", known.content_type),
+                    });
+                }
+                if let Some(publisher::network_settings::Network::Mastodon(settings)) = settings
                     && settings.language.len() > 3
                 {
                     violations.push(publisher::Violation {

@@ -1,10 +1,13 @@
 //! How accounts of each network are connected. A further network is a line in [`NETWORKS`].
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use postmesh_proto::publisher::v1::{
     self as proto, AccountState, BeginConnectRequest, CompleteConnectRequest, ConnectWithPasswordRequest,
     ListAccountsRequest, account_service_client::AccountServiceClient,
 };
+use tokio::time::Instant;
 use url::Url;
 
 use super::{User, request_id, told};
@@ -13,6 +16,9 @@ use crate::rig::{
     history::{Account, Class},
     process::http,
 };
+
+/// How long a user tries to get through the pages of a network.
+const BEGUN_AGAIN_FOR: Duration = Duration::from_secs(30);
 
 /// A network the program speaks to and the sandbox plays.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +37,8 @@ pub struct Network {
     pub shows_alt: bool,
     /// Whether further parts of a thread have a place there.
     pub threads: bool,
+    /// Whether these become comments, which have no handle.
+    pub comments: bool,
     /// Whether it says how long to wait when it is asked too much; the others are left alone for an hour or a day.
     pub tells_wait: bool,
 }
@@ -62,11 +70,11 @@ pub const NETWORKS: &[Network] = &[
     Network { way: Way::Password, suffix: ".test", tells_wait: true, ..of("bluesky", Class::A) },
     Network { way: Way::Page, tells_wait: true, ..of("mastodon", Class::C) },
     Network { tells_wait: true, ..of("x", Class::D) },
-    Network { needs: Needs::Picture, ..of("instagram", Class::B) },
+    Network { needs: Needs::Picture, comments: true, ..of("instagram", Class::B) },
     of("linkedin", Class::E),
     of("threads", Class::B),
     of("facebook", Class::D),
-    Network { needs: Needs::Video, shows_alt: false, ..of("youtube", Class::B) },
+    Network { needs: Needs::Video, shows_alt: false, comments: true, ..of("youtube", Class::B) },
     Network { needs: Needs::Video, shows_alt: false, threads: false, ..of("tiktok", Class::B) },
 ];
 
@@ -80,6 +88,7 @@ const fn of(name: &'static str, class: Class) -> Network {
         needs: Needs::Nothing,
         shows_alt: true,
         threads: true,
+        comments: false,
         tells_wait: false,
     }
 }
@@ -137,6 +146,7 @@ pub(super) async fn connect(
         network: network.name.to_owned(),
         handle: handle.to_owned(),
         class: network.class,
+        comments: network.comments,
         shows_alt: network.shows_alt,
         permits: None,
     })
@@ -165,7 +175,23 @@ async fn with_password(
     answer.account.context("no account was answered")
 }
 
+/// Begins again, as a user does, when the mesh or the network lost its thread on the way.
 async fn over_page(
+    user: &User,
+    network: &Network,
+    server: String,
+    handle: &str,
+) -> anyhow::Result<proto::Account> {
+    let until = Instant::now() + BEGUN_AGAIN_FOR;
+    loop {
+        match once_over_page(user, network, server.clone(), handle).await {
+            Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
+            ended => return ended,
+        }
+    }
+}
+
+async fn once_over_page(
     user: &User,
     network: &Network,
     server: String,

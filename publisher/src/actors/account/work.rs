@@ -298,7 +298,7 @@ impl State {
             Found::Unread(fault) => {
                 tracing::info!(target.id = %id, why = fault as &dyn std::error::Error, "the network could not be read");
             }
-            Found::Live { .. } | Found::Absent => {}
+            Found::Live { .. } | Found::Absent | Found::Unseen => {}
         }
         let turn = item.looked(found, &policy, now, jitter());
         self.carry_out(turn);

@@ -198,6 +198,40 @@ fn a_withdrawn_thread_holds_nobody_up() {
     assert_eq!(plan(&mut line, DUE + 10).send, Some(id(3)));
 }
 
+/// A part of the thread that begins with delivery 1, behind one that is in `previous`.
+fn a_part(n: u128, previous: State) -> Item {
+    let mut part = an_item(n, State::HandedOver, DUE);
+    part.stored.thread_id = id(1);
+    part.stored.position = i64::try_from(n).unwrap() - 1;
+    part.stored.previous_id = Some(id(n - 1));
+    part.stored.previous_state = Some(previous.as_str().into());
+    part
+}
+
+#[test]
+fn the_parts_behind_one_that_a_user_is_asked_about_let_others_pass() {
+    let mut line = Line::default();
+    line.insert(a_part(2, State::NeedsConfirmation));
+    line.insert(a_part(3, State::HandedOver));
+    line.insert(a_part(4, State::HandedOver));
+    line.insert(ready(9, DUE + 1));
+    assert_eq!(plan(&mut line, DUE + 10).send, Some(id(9)));
+}
+
+#[test]
+fn a_thread_waits_with_the_part_that_lets_others_pass() {
+    for (class, passes) in [(DeliveryClass::ReadBack, true), (DeliveryClass::Handle, false)] {
+        let mut line = Line::default();
+        let mut first = Item { class, ..an_item(1, State::Unknown, DUE) };
+        first.decision.next_at = Some(DUE + 60_000);
+        line.insert(first);
+        line.insert(a_part(2, State::Unknown));
+        line.insert(a_part(3, State::HandedOver));
+        line.insert(ready(9, DUE + 1));
+        assert_eq!(plan(&mut line, DUE + 10).send.is_some(), passes, "{class:?}");
+    }
+}
+
 #[test]
 fn what_lies_beyond_the_rows_that_were_read_stays() {
     let mut line = Line::default();

@@ -96,7 +96,9 @@ async fn a_login_with_several_accounts_lets_the_user_choose() {
         assert_eq!(mesh.choose(&began.connection_id, &[]).await.unwrap(), offered, "asked again, the same");
         let unknown = mesh.choose(&began.connection_id, &["nobody"]).await.unwrap_err();
         assert_eq!(bad_fields(&unknown), ["native_ids[0]"]);
-        let picked = offered.choices[1].native_id.as_str();
+        let [first, picked] = [0, 1].map(|n| offered.choices[n].native_id.as_str());
+        let twice = mesh.choose(&began.connection_id, &[first, picked]).await.unwrap_err();
+        assert_eq!(bad_fields(&twice), ["native_ids[1]"], "both are boards of one account");
         let done = mesh.choose(&began.connection_id, &[picked]).await.unwrap();
         assert_eq!(done.accounts.len(), 1);
         let account = done.account.unwrap();
@@ -108,6 +110,14 @@ async fn a_login_with_several_accounts_lets_the_user_choose() {
             read!(db, c => sqlx::query_scalar("select code from connections").fetch_one(&mut *c).await)
                 .unwrap();
         assert_eq!(left, None, "nothing of the login is kept");
+
+        // Another board, and no second account whose copies of the tokens the first one would void.
+        let began = mesh.begin_pinterest().await.unwrap();
+        let callback = mesh.bench.press(&began.authorization_url, "authorize").await;
+        mesh.receive(&callback).await.unwrap();
+        mesh.choose(&began.connection_id, &[]).await.unwrap();
+        let moved = mesh.choose(&began.connection_id, &[first]).await.unwrap().account.unwrap();
+        assert_eq!((moved.id, moved.native_id.as_str()), (account.id, first));
     })
     .await;
 }

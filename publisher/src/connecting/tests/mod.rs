@@ -50,7 +50,7 @@ impl Mesh {
         let fake = FakeClock::at(NOW);
         let clock: Arc<dyn Clock> = Arc::new(fake.clone());
         let store = Store::new(db, "test");
-        let (networks, connectors) = networks::all(&bench.http, &clock);
+        let (networks, connectors) = networks::all(&bench.http, &clock, None);
         let told = Arc::<Mutex<Vec<Uuid>>>::default();
         let ear = told.clone();
         let apps = Apps::new(BTreeMap::new(), store.clone(), keys(), clock.clone());

@@ -140,13 +140,10 @@ impl Run<'_> {
                 }
             }
             // A natural key makes a resend harmless even while the first request is under way.
-            Found::Absent
-                if self.is_quiet() || self.class == DeliveryClass::NaturalKey && self.may_resend() =>
-            {
-                self.close_open(Closing::Unconfirmed);
-                self.absent();
-            }
-            Found::Absent => {
+            Found::Absent if self.class == DeliveryClass::NaturalKey && self.may_resend() => self.absent(),
+            Found::Absent if self.is_quiet() => self.absent(),
+            Found::Unseen if self.is_quiet() => self.unseen(),
+            Found::Absent | Found::Unseen => {
                 let quiet_at = self.after.quiet_at.unwrap_or(self.now);
                 let at = self.wait(None);
                 self.after.next_at = Some(at.min(quiet_at));
@@ -155,25 +152,18 @@ impl Run<'_> {
     }
 
     /// Not there, and nothing can be under way any more.
-    pub(super) fn absent(&mut self) {
+    fn absent(&mut self) {
+        self.close_open(Closing::Unconfirmed);
         if self.may_resend() {
             self.after.next_at = Some(self.now);
             self.effects.push(Effect::Resend);
             return;
         }
-        let proven = match self.class {
-            DeliveryClass::NaturalKey | DeliveryClass::Handle => true,
-            _ => {
-                self.after.absent_reads += 1;
-                let since = *self.after.absent_since.get_or_insert(self.now);
-                self.after.absent_reads >= self.policy.absent_reads
-                    && self.now - since >= self.policy.absent_span
-            }
-        };
-        if !proven {
-            let between = self.policy.absent_span / i64::from(self.policy.absent_reads.max(2) - 1);
-            self.after.next_at = Some(self.now + between.max(1));
-        } else if let Some(refusal) = self.after.refusal.clone() {
+        let proves = matches!(self.class, DeliveryClass::NaturalKey | DeliveryClass::Handle);
+        if !proves && !self.missed_often_enough() {
+            return;
+        }
+        if let Some(refusal) = self.after.refusal.clone() {
             self.end(State::Failed, Some(refusal));
         } else if self.class == DeliveryClass::ReadBack {
             self.ask_user();
@@ -184,10 +174,38 @@ impl Run<'_> {
         }
     }
 
+    /// Not shown, and nothing can be under way any more; whether it was sent nothing tells.
+    fn unseen(&mut self) {
+        self.close_open(Closing::Unconfirmed);
+        if !self.missed_often_enough() {
+            return;
+        }
+        match self.after.refusal.clone() {
+            Some(refusal) => self.end(State::Failed, Some(refusal)),
+            None => self.ask_user(),
+        }
+    }
+
+    /// Counts a read that missed it; looks again while they are too few, or too close together.
+    fn missed_often_enough(&mut self) -> bool {
+        self.after.absent_reads += 1;
+        let since = *self.after.absent_since.get_or_insert(self.now);
+        let enough = self.after.absent_reads >= self.policy.absent_reads
+            && self.now - since >= self.policy.absent_span;
+        if !enough {
+            let between = self.policy.absent_span / i64::from(self.policy.absent_reads.max(2) - 1);
+            self.after.next_at = Some(self.now + between.max(1));
+        }
+        enough
+    }
+
     fn note(&mut self, found: &Found) {
         match found {
             Found::Live { .. } => {}
             Found::Absent => self.effects.push(Effect::Note("it was not there".to_owned())),
+            Found::Unseen => {
+                self.effects.push(Effect::Note("it was not shown, which proves nothing".to_owned()))
+            }
             Found::Unsure { why } => self.effects.push(Effect::Note(why.clone())),
             Found::Unread(fault) => self.effects.push(Effect::Note(fault.to_string())),
         }

@@ -258,6 +258,7 @@ mod tests {
             token_version: 1,
             extra: Secret::default(),
             app: None,
+            seals: crate::testing::seals(),
         }
     }
 

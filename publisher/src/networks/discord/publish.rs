@@ -50,16 +50,7 @@ pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec
         let text = format!("Discord accepts no name with `{reserved}` in it");
         check.add("settings.discord.username", "USERNAME_RESERVED", text);
     }
-    let most = |item: &crate::domain::content::Media| {
-        if item.is_video() { limits.video_bytes } else { limits.image_bytes }
-    };
-    let together: i64 = content.media.iter().map(|item| item.size_bytes.min(most(item))).sum();
-    if together > TOGETHER {
-        let text = format!(
-            "the files have {together} bytes together, Discord accepts at most {TOGETHER} in one message"
-        );
-        check.add("media", "MEDIA_TOO_LARGE", text);
-    }
+    check.together(content, TOGETHER);
     check.into_violations()
 }
 
@@ -137,12 +128,7 @@ pub(super) fn answer(session: &Session, response: &Response<Bytes>, now_ms: i64)
         seen.hold = wait.filter(|wait| !wait.is_zero()).or(seen.hold);
     }
     let proof = wire::judge(errors::RULES, status, &code);
-    let outcome = match wire::refused(proof, status, response.headers(), Vec::new, now_ms) {
-        Outcome::Transient { code, message, retry_after } => {
-            Outcome::Transient { code, message, retry_after: wait.or(retry_after) }
-        }
-        other => other,
-    };
+    let outcome = wire::refused(proof, status, response.headers(), Vec::new, now_ms).waiting(wait);
     Answer { outcome, wire: seen }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    proof::{WAY, film, jpeg, png, set, with},
+    proof::{WAY, set},
     *,
 };
 use crate::{
@@ -17,7 +17,10 @@ use crate::{
     },
     networks::{
         connect::Connect,
-        proof::{Stage, accepted},
+        proof::{
+            Stage, accepted,
+            shared::{film, jpeg, png, proves, with},
+        },
     },
     testing::{Bench, Kept, PNG, attempt},
 };
@@ -127,13 +130,7 @@ async fn each_listed_refusal_is_what_the_table_says() {
         let fault = json!({ "kind": "status", "code": status, "body": body });
         stage.bench.fault("discord", "publish", fault).await;
         let outcome = stage.send(&work, &ready).await.outcome;
-        let fits = match (proof, &outcome) {
-            (wire::Proof::Rejected(expected, _), Outcome::Rejected { code, .. })
-            | (wire::Proof::Transient(expected, _), Outcome::Transient { code, .. }) => expected == code,
-            (wire::Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
-            _ => false,
-        };
-        assert!(fits, "{status} {text}: {outcome:?}");
+        assert!(proves(proof, &outcome), "{status} {text}: {outcome:?}");
     }
     stage.bench.fault("discord", "publish", json!({ "kind": "throttle", "retry_after_s": 3 })).await;
     let answer = stage.send(&work, &ready).await;

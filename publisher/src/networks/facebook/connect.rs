@@ -7,19 +7,14 @@
 //! ask for another one and to end the authorization.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Response};
-use postmesh_kit::http::GuardedClient;
+use http::Method;
 use serde_json::{Value, json as object};
-use url::Url;
 
 use super::{
-    super::{
-        App,
-        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
-    },
-    Call, DEFAULT_SERVER, Facebook, Fault, RefreshFault, SITE, Secret, Session, Tokens, VERSION, graph, json,
-    limits, server, text_of, wire,
+    super::connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+    Call, DEFAULT_SERVER, Facebook, Fault, NAME, RefreshFault, SITE, Secret, Session, Tokens, VERSION,
+    graph::{self, Api, Login},
+    json, limits, server, text_of,
 };
 
 /// What publishing, commenting, reading back and counting need.
@@ -34,44 +29,23 @@ pub(super) const SCOPES: [&str; 5] = [
 /// Pages of 100 entries read at most.
 const PAGES: usize = 20;
 
-/// The address where a person agrees.
-pub(in super::super) fn dialog(
-    ask: &Begin<'_>,
-    app: &App,
-    default_server: &str,
-    scopes: &[&str],
-) -> Result<String, ConnectFault> {
-    let site = server::sibling(ask.server, default_server, SITE);
-    let unreadable = |_| wrong_kind(ask.server, "Facebook");
-    let mut url = Url::parse(&format!("{site}{VERSION}/dialog/oauth")).map_err(unreadable)?;
-    url.query_pairs_mut().extend_pairs([
-        ("client_id", app.client_id.as_str()),
-        ("redirect_uri", ask.redirect_uri),
-        ("state", ask.state),
-        ("response_type", "code"),
-        ("scope", &scopes.join(",")),
-        // Asks again for what the person declined before.
-        ("auth_type", "rerequest"),
-    ]);
-    Ok(url.into())
-}
-
 /// A login at Facebook, which this network and Instagram share.
-pub(in super::super) struct Login<'a> {
-    pub(in super::super) http: &'a GuardedClient,
-    pub(in super::super) server: &'a str,
-    pub(in super::super) network: &'static str,
-    pub(in super::super) now_ms: i64,
-}
-
 impl Login<'_> {
+    /// Where a person agrees.
+    pub(in super::super) fn dialog(&self, ask: &Begin<'_>, scopes: &[&str]) -> Result<Began, ConnectFault> {
+        let site = server::sibling(ask.server, DEFAULT_SERVER, SITE);
+        let path = format!("{VERSION}/dialog/oauth");
+        // Asks again for what the person declined before.
+        self.page((site, &path), ask, scopes, &[("auth_type", "rerequest")])
+    }
+
     /// The person's long-lived token for a code, provided that every scope was granted.
     pub(in super::super) async fn finish(
         &self,
         ask: &Finish<'_>,
-        app: &App,
         scopes: &[&str],
     ) -> Result<String, ConnectFault> {
+        let app = self.app(ask.app)?;
         let path = format!("{VERSION}/oauth/access_token");
         let ours = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose())];
         let code = [("redirect_uri", ask.redirect_uri), ("code", ask.code)];
@@ -86,26 +60,18 @@ impl Login<'_> {
             .map(|entry| text_of(entry, "permission"))
             .collect();
         let missing: Vec<_> = scopes.iter().filter(|scope| !granted.contains(scope)).copied().collect();
-        if missing.is_empty() {
-            Ok(long)
-        } else {
-            let server = server::host(self.server);
-            Err(ConnectFault::ScopesMissing { server, missing: missing.join(", ") })
-        }
+        if missing.is_empty() { Ok(long) } else { Err(self.scopes_missing(&missing)) }
     }
 
     async fn token(&self, call: Call, is_code: bool) -> Result<String, ConnectFault> {
         let response = self.call(call).await?;
         let refusal = graph::refusal(&response);
         if let Some(refusal) = refusal.filter(|refusal| is_code && refusal.code.starts_with("100/")) {
-            Err(ConnectFault::CodeRefused {
-                server: server::host(self.server),
-                why: wire::short(&refusal.message).to_owned(),
-            })
+            Err(self.code_refused(&refusal.message))
         } else {
             let body = self.body(&response)?;
             let token = text_of(&body, "access_token").to_owned();
-            if token.is_empty() { Err(wrong_kind(self.server, self.network)) } else { Ok(token) }
+            if token.is_empty() { Err(self.wrong_kind()) } else { Ok(token) }
         }
     }
 
@@ -133,42 +99,6 @@ impl Login<'_> {
         }
         Ok(found)
     }
-
-    async fn read(&self, call: Call) -> Result<Value, ConnectFault> {
-        let response = self.call(call).await?;
-        self.body(&response)
-    }
-
-    async fn call(&self, call: Call) -> Result<Response<Bytes>, ConnectFault> {
-        call.ask(self.http).await.map_err(|error| ConnectFault::from_http(self.server, &error))
-    }
-
-    fn body(&self, response: &Response<Bytes>) -> Result<Value, ConnectFault> {
-        if response.status().is_success() {
-            return json(response).ok_or_else(|| wrong_kind(self.server, self.network));
-        }
-        Err(refused(self.server, self.network, response, self.now_ms))
-    }
-}
-
-/// What a refusal without a meaning of its own means for connecting.
-pub(in super::super) fn refused(
-    server: &str,
-    network: &'static str,
-    response: &Response<Bytes>,
-    now_ms: i64,
-) -> ConnectFault {
-    let refusal = graph::refusal(response);
-    if refusal.as_ref().is_some_and(|refusal| graph::is_throttled(&refusal.code)) {
-        let retry_after = graph::hold(response.headers());
-        return ConnectFault::RateLimited { server: server::host(server), retry_after };
-    }
-    let why = refusal.map(|refusal| refusal.message).unwrap_or_default();
-    ConnectFault::from_answer(server, network, response, &why, now_ms)
-}
-
-pub(in super::super) fn wrong_kind(server: &str, network: &'static str) -> ConnectFault {
-    ConnectFault::WrongKind { server: server::host(server), network }
 }
 
 fn entries(body: &Value) -> &[Value] {
@@ -200,19 +130,12 @@ impl Connect for Facebook {
     }
 
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = ask.app.ok_or_else(|| wrong_kind(ask.server, "Facebook"))?;
-        Ok(Began {
-            authorization_url: dialog(&ask, app, DEFAULT_SERVER, &SCOPES)?,
-            issuer: server::sibling(ask.server, DEFAULT_SERVER, SITE).to_owned(),
-            registration: Secret::default(),
-        })
+        self.api.login(ask.server, NAME).dialog(&ask, &SCOPES)
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = ask.app.ok_or_else(|| wrong_kind(ask.server, "Facebook"))?;
-        let now_ms = self.clock.now_ms();
-        let login = Login { http: &self.http, server: ask.server, network: "Facebook", now_ms };
-        let token = login.finish(&ask, app, &SCOPES).await?;
+        let login = self.api.login(ask.server, NAME);
+        let token = login.finish(&ask, &SCOPES).await?;
         let fields = "id,name,username,access_token,tasks,picture.type(large)";
         let pages = login.accounts(&token, fields).await?;
         let connected: Vec<_> = pages
@@ -251,9 +174,8 @@ fn page_of(server: &str, page: &Value, person_token: &str) -> Connected {
 
 /// Asks for the Page's token with the person's. Repeating it does no harm: no token ends by it.
 pub(in super::super) async fn another_page_token(
-    http: &GuardedClient,
+    api: &Api,
     session: &Session,
-    now_ms: i64,
 ) -> Result<Tokens, RefreshFault> {
     let revoked =
         || RefreshFault::Revoked("Facebook ended the authorization; connect the account again".into());
@@ -261,10 +183,10 @@ pub(in super::super) async fn another_page_token(
     if person.is_empty() {
         return Err(revoked());
     }
-    let path = format!("{VERSION}/{}", super::read::segment(&page_id));
+    let path = format!("{VERSION}/{}", graph::segment(&page_id));
     let call = Call::get(&session.server, &path, &[("fields", "access_token")]).bearer(person.expose());
     let later = |why: String, retry_after| RefreshFault::NotExecuted { why, retry_after };
-    let response = call.ask(http).await.map_err(|error| later(error.to_string(), None))?;
+    let response = call.ask(&api.http).await.map_err(|error| later(error.to_string(), None))?;
     if response.status().is_success() {
         let token = text_of(&json(&response).unwrap_or_default(), "access_token").to_owned();
         // Shown without a token: the person has lost the role on the Page.
@@ -272,7 +194,7 @@ pub(in super::super) async fn another_page_token(
         let access_token = Secret::new(access_token);
         return Ok(Tokens { access_token, refresh_token: None, access_expires_at: None });
     }
-    match graph::fault(super::errors::RULES, &response, now_ms) {
+    match api.fault(&response) {
         Fault::TokenExpired | Fault::Reconnect { .. } => Err(revoked()),
         _ if graph::is_missing(&response) => Err(revoked()),
         fault => Err(later(fault.to_string(), fault.throttled())),
@@ -280,16 +202,12 @@ pub(in super::super) async fn another_page_token(
 }
 
 /// Ends the person's authorization, provided that it shows no other Page: it is one for all of them.
-pub(in super::super) async fn end_authorization(
-    http: &GuardedClient,
-    session: &Session,
-    now_ms: i64,
-) -> Result<(), Fault> {
+pub(in super::super) async fn end_authorization(api: &Api, session: &Session) -> Result<(), Fault> {
     let (_, person) = kept(session);
     if person.is_empty() {
         return Ok(());
     }
-    let login = Login { http, server: &session.server, network: "Facebook", now_ms };
+    let login = api.login(&session.server, NAME);
     // A token that shows nothing any more has ended already.
     match login.accounts(person.expose(), "id,tasks,access_token").await {
         Ok(pages) if pages.iter().filter(|page| is_writable(page)).count() <= 1 => {}
@@ -301,8 +219,8 @@ pub(in super::super) async fn end_authorization(
     }
     let address = server::address(&session.server, &format!("{VERSION}/me/permissions"), &[]);
     let call = Call::new(Method::DELETE, address).bearer(person.expose());
-    let response = call.read(http).await?;
-    let fault = graph::fault(super::errors::RULES, &response, now_ms);
+    let response = call.read(&api.http).await?;
+    let fault = api.fault(&response);
     if response.status().is_success() || matches!(fault, Fault::TokenExpired | Fault::Reconnect { .. }) {
         Ok(())
     } else {

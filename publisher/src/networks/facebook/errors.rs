@@ -3,7 +3,7 @@
 //! below. Whatever is not here proves nothing; codes 1 and 2 and every 5xx never do, because the post may have been made.
 
 use super::super::{
-    thread,
+    graph::{FORBIDDEN, THROTTLED},
     wire::{Proof, Rule, rule},
 };
 use crate::domain::outcome::RATE_LIMITED;
@@ -65,21 +65,10 @@ pub(super) const RULES: &[Rule] = &[
     rule(400, "/1404006", POLICY),
     rule(400, "/1390008", WAIT),
     // Rate limiting guide: 4 application, 17 person, 32 Page, 80001 Page with its own token; 341 and 613 of edges.
-    rule(400, "4/0", WAIT),
-    rule(400, "17/", WAIT),
-    rule(400, "32/", WAIT),
-    rule(400, "341/", WAIT),
-    rule(400, "613/", WAIT),
-    rule(400, "80001/", WAIT),
+    rule(400, THROTTLED, WAIT),
     // Permissions: error handling guide, codes 3, 10 and 200 to 299.
     rule(400, "3/", SCOPES),
-    rule(400, "10/", SCOPES),
-    rule(400, "200/", SCOPES),
-    rule(400, "210/", SCOPES),
-    rule(400, "230/", SCOPES),
-    rule(400, "283/", SCOPES),
-    rule(400, "294/", SCOPES),
-    rule(400, "299/", SCOPES),
+    rule(400, FORBIDDEN, SCOPES),
     rule(
         400,
         "100/33",
@@ -103,6 +92,3 @@ pub(super) const DUPLICATE: Rule = rule(
     "506/",
     Proof::Rejected("DUPLICATE", "The Page's last post has the same text. Change it, or post it later."),
 );
-
-/// What a comment under a post that is gone is answered.
-pub(super) const ROOT_GONE: Rule = rule(400, "100/33", Proof::Rejected(thread::GONE.0, thread::GONE.1));

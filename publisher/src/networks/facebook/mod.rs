@@ -1,11 +1,12 @@
 //! Facebook Pages over the Graph API: text, links, photos, videos, reels, stories, and comments for further parts.
 //!
 //! <https://developers.facebook.com/docs/pages-api/posts> · `connect` brings a login's Pages in, `publish` builds the one
-//! visible request of each kind, `upload` puts photos and videos there unseen, `read` looks back, `errors` says what a
-//! refusal proves. Everything but that request is invisible: photos are uploaded unpublished, reels and video stories
+//! visible request of each kind, `upload` puts photos and videos there unseen, `video` follows videos, `read` looks back,
+//! `address` knows what posts are called, `errors` says what a refusal proves. Everything but that request is invisible: photos are uploaded unpublished, reels and video stories
 //! are drafts until they are finished. Facebook knows no key for a post, so a lost answer is settled by reading back:
 //! by the id of the photo, reel or story video, which was stored before, else by the text.
 
+mod address;
 pub(super) mod connect;
 mod errors;
 #[cfg(test)]
@@ -15,21 +16,21 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod video;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Response};
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 
 use super::{
     Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, PostMetrics, Ready, RefreshFault,
-    Secret, Session, Tokens, graph,
+    Secret, Session, Tokens,
+    graph::{self, Api, Bearer, Spare},
     limits::{Counting, Limits, Violation},
     server,
-    wire::{self, Call, json, text_of},
+    wire::{self, Call, Rule, json, text_of},
 };
 use crate::{
     domain::{
@@ -50,9 +51,11 @@ pub(super) const SITE: &str = "https://www.facebook.com";
 /// The version every call names; one that names none runs on what the developer page says.
 pub(super) const VERSION: &str = "/v26.0";
 
+const NAME: &str = "Facebook";
+
 const FACTS: Facts = Facts {
     id: "facebook",
-    display_name: "Facebook",
+    display_name: NAME,
     class: DeliveryClass::ReadBack,
     connect: &[ConnectMethod::OAuth],
     needs_server: false,
@@ -103,43 +106,27 @@ pub(super) fn limits() -> Limits {
     }
 }
 
+/// The way to Facebook's Graph, which Instagram has as well.
+pub(super) fn api(http: GuardedClient, clock: Arc<dyn Clock>, rules: &'static [Rule]) -> Api {
+    Api { http, clock, version: VERSION, bearer: Bearer::Header, rules }
+}
+
 /// The adapter.
 #[derive(Clone)]
 pub struct Facebook {
-    http: GuardedClient,
-    clock: Arc<dyn Clock>,
+    api: Api,
 }
 
 impl std::fmt::Debug for Facebook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Facebook")
+        f.write_str(NAME)
     }
 }
 
 impl Facebook {
     /// Speaks through this client.
     pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock }
-    }
-
-    /// The call of a node or an edge below the version.
-    fn call(session: &Session, method: Method, path: &str, query: &[(&str, &str)]) -> Call {
-        let path = format!("{VERSION}/{path}");
-        Call::new(method, server::address(&session.server, &path, query))
-            .bearer(session.access_token.expose())
-    }
-
-    /// An ordinary call that answers JSON; anything but a 2xx is a fault.
-    async fn ask(&self, call: Call) -> Result<Value, Fault> {
-        let response = call.read(&self.http).await?;
-        if !response.status().is_success() {
-            return Err(self.fault(&response));
-        }
-        json(&response).ok_or_else(wire::unreadable)
-    }
-
-    fn fault(&self, response: &Response<Bytes>) -> Fault {
-        graph::fault(errors::RULES, response, self.clock.now_ms())
+        Self { api: api(http, clock, errors::RULES) }
     }
 }
 
@@ -173,12 +160,19 @@ impl Network for Facebook {
     }
 
     async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
-        let resend = armed.is_resend();
-        let call = publish::request(session, work, ready.request.clone());
-        match call.publish(&self.http, armed).await {
-            Ok(response) => publish::answer(&response, work, ready, resend, self.clock.now_ms()),
-            Err(error) => wire::unanswered(&error),
+        let (resend, spare) = (armed.is_resend(), Spare::of(&armed));
+        let call = self.request(session, work, ready.request.clone());
+        let mut answer = match call.publish(&self.api.http, armed).await {
+            Ok(response) => publish::answer(&response, work, ready, resend, self.api.clock.now_ms()),
+            Err(error) => return wire::unanswered(&error),
+        };
+        if let Outcome::Accepted { native_id, url } = &mut answer.outcome {
+            let told = spare.read(self.address(session, work, native_id)).await;
+            if !told.is_empty() {
+                *url = told;
+            }
         }
+        answer
     }
 
     async fn poll(&self, session: &Session, work: &Work, handle: &str) -> Answer {
@@ -192,13 +186,11 @@ impl Network for Facebook {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.look_back(session, work, handles, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.look_back(session, work, handles, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     fn id_in(&self, account_native_id: &str, url: &str) -> Option<String> {
-        read::id_at(account_native_id, url)
+        address::id_at(account_native_id, url)
     }
 
     async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
@@ -210,21 +202,15 @@ impl Network for Facebook {
     }
 
     async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
-        let call = Self::call(session, Method::DELETE, &read::segment(native_id), &[]);
-        let response = call.read(&self.http).await?;
-        if response.status().is_success() || graph::is_missing(&response) {
-            Ok(())
-        } else {
-            Err(self.fault(&response))
-        }
+        self.api.delete(session, native_id).await
     }
 
     /// A Page's token has no end of its own; when it does end, the person's token may still give another one.
     async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault> {
-        connect::another_page_token(&self.http, session, self.clock.now_ms()).await
+        connect::another_page_token(&self.api, session).await
     }
 
     async fn revoke(&self, session: &Session) -> Result<(), Fault> {
-        connect::end_authorization(&self.http, session, self.clock.now_ms()).await
+        connect::end_authorization(&self.api, session).await
     }
 }

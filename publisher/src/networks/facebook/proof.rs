@@ -3,13 +3,14 @@
 use super::{
     super::proof::{Case, Way},
     Content,
+    graph::stage::{film, still},
 };
 use crate::{
     domain::{
         content::Media,
         settings::{FacebookKind, FacebookSettings, Settings},
     },
-    testing::{CLIP, PICTURE_PNG, PNG, clip},
+    testing::PICTURE_PNG,
 };
 
 /// A text of exactly 63 206 characters that begins with these words.
@@ -23,27 +24,7 @@ fn plain(words: &str) -> Content {
 }
 
 fn picture() -> Media {
-    Media {
-        media_id: PICTURE_PNG,
-        content_type: "image/png".into(),
-        size_bytes: i64::try_from(PNG.len()).unwrap_or_default(),
-        width: 1,
-        height: 1,
-        alt_text: "a dot, described".into(),
-        ..Media::default()
-    }
-}
-
-fn video(duration_ms: i64) -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: i64::try_from(clip().len()).unwrap_or_default(),
-        width: 64,
-        height: 64,
-        duration_ms,
-        ..Media::default()
-    }
+    still(PICTURE_PNG, "a dot, described")
 }
 
 fn settings(kind: FacebookKind, link: &str, title: &str) -> Settings {
@@ -56,7 +37,7 @@ fn with(words: &str, media: Vec<Media>, settings: Settings) -> Content {
 
 fn reel(words: &str, duration_ms: i64) -> Content {
     let settings = settings(FacebookKind::Reel, "", &"t".repeat(255));
-    with(words, vec![video(duration_ms)], settings)
+    with(words, vec![film(duration_ms)], settings)
 }
 
 fn story(item: Media) -> Content {
@@ -79,18 +60,18 @@ fn more_pictures() -> Vec<(Content, &'static str)> {
     vec![
         (with("over", vec![picture(); 11], Settings::None), "TOO_MANY_IMAGES"),
         (with("over", vec![gif], Settings::None), "IMAGE_TYPE"),
-        (with("over", vec![picture(), video(1000)], Settings::None), "MIXED_MEDIA"),
+        (with("over", vec![picture(), film(1000)], Settings::None), "MIXED_MEDIA"),
     ]
 }
 
 fn other_videos() -> Vec<(Content, &'static str)> {
-    let large = Media { size_bytes: 10_000_000_001, ..video(1000) };
+    let large = Media { size_bytes: 10_000_000_001, ..film(1000) };
     let titled = settings(FacebookKind::Feed, "", &"t".repeat(256));
     vec![
-        (with("over", vec![video(1000); 2], Settings::None), "TOO_MANY_VIDEOS"),
-        (with("over", vec![video(14_400_001)], Settings::None), "VIDEO_TOO_LONG"),
+        (with("over", vec![film(1000); 2], Settings::None), "TOO_MANY_VIDEOS"),
+        (with("over", vec![film(14_400_001)], Settings::None), "VIDEO_TOO_LONG"),
         (with("over", vec![large], Settings::None), "VIDEO_TOO_LARGE"),
-        (with("over", vec![video(1000)], titled), "TITLE_TOO_LONG"),
+        (with("over", vec![film(1000)], titled), "TITLE_TOO_LONG"),
     ]
 }
 
@@ -106,7 +87,7 @@ fn other_reels() -> Vec<(Content, &'static str)> {
 fn other_stories() -> Vec<(Content, &'static str)> {
     let told = Content { text: "words".into(), ..story(picture()) };
     let two = Content { media: vec![picture(); 2], ..story(picture()) };
-    vec![(told, "STORY_TEXT"), (two, "STORY_MEDIA"), (story(video(90_001)), "VIDEO_TOO_LONG")]
+    vec![(told, "STORY_TEXT"), (two, "STORY_MEDIA"), (story(film(90_001)), "VIDEO_TOO_LONG")]
 }
 
 /// One case for each kind of post.
@@ -144,12 +125,12 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         case(
             "video",
-            |words| with(words, vec![video(14_400_000)], settings(FacebookKind::Feed, "", "a title")),
+            |words| with(words, vec![film(14_400_000)], settings(FacebookKind::Feed, "", "a title")),
             other_videos,
             include_str!("shapes/video.json"),
         ),
         case("reel", |words| reel(words, 90_000), other_reels, include_str!("shapes/reel.json")),
         case("photo story", |_| story(picture()), other_stories, include_str!("shapes/photo_story.json")),
-        case("video story", |_| story(video(3_000)), other_stories, include_str!("shapes/video_story.json")),
+        case("video story", |_| story(film(3_000)), other_stories, include_str!("shapes/video_story.json")),
     ]
 }

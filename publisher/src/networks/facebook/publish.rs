@@ -5,9 +5,8 @@ use http::{Method, Response};
 use serde_json::{Value, json as object};
 
 use super::{
-    super::{thread, validate::Check},
-    Answer, Call, Content, Facebook, Fault, Handles, Limits, MediaSource, Outcome, Ready, SITE, Session,
-    Violation, Work, errors, graph, json, read, text_of,
+    super::validate::Check, Answer, Call, Content, Facebook, Fault, Handles, Limits, MediaSource, Outcome,
+    Ready, Session, Violation, Work, address, errors, graph, json, text_of,
 };
 use crate::domain::settings::{FacebookKind, FacebookSettings, Settings};
 
@@ -155,7 +154,7 @@ impl Facebook {
         let shape = Shape::of(work);
         let body = match shape {
             Shape::Comment => {
-                self.root_step(session, work, handles).await?;
+                self.api.root_step(session, work, handles).await?;
                 object!({ "message": text })
             }
             Shape::Feed => {
@@ -188,27 +187,14 @@ impl Facebook {
         Ok(Ready::new(body.to_string()))
     }
 
-    /// Looks for the post that is commented on, unless that is done: a post just made may not be readable yet.
-    async fn root_step(
-        &self,
-        session: &Session,
-        work: &Work,
-        handles: &mut dyn Handles,
-    ) -> Result<(), Fault> {
-        let Some(reply) = &work.reply else { return Ok(()) };
-        if handles.stored().contains_key(thread::REPLY) {
-            return Ok(());
-        }
-        let root = &reply.root_native_id;
-        let call = Self::call(session, Method::GET, &read::segment(root), &[("fields", "id")]);
-        let response = call.read(&self.http).await?;
-        if graph::is_missing(&response) {
-            return Err(thread::missing(handles, self.clock.now_ms()).await);
-        }
-        if !response.status().is_success() {
-            return Err(self.fault(&response));
-        }
-        handles.save(thread::REPLY, object!({ "parent": root })).await
+    /// The one visible request.
+    pub(super) fn request(&self, session: &Session, work: &Work, body: Bytes) -> Call {
+        let node = match &work.reply {
+            Some(reply) => &reply.root_native_id,
+            None => &session.native_id,
+        };
+        let path = format!("{}/{}", graph::segment(node), Shape::of(work).edge());
+        self.api.call(session, Method::POST, &path, &[]).body("application/json", body)
     }
 }
 
@@ -237,17 +223,6 @@ fn described(mut body: Value, text: &str, title: &str) -> Value {
     body
 }
 
-/// The one visible request.
-pub(super) fn request(session: &Session, work: &Work, body: Bytes) -> Call {
-    let shape = Shape::of(work);
-    let node = match &work.reply {
-        Some(reply) => &reply.root_native_id,
-        None => &session.native_id,
-    };
-    let path = format!("{}/{}", read::segment(node), shape.edge());
-    Facebook::call(session, Method::POST, &path, &[]).body("application/json", body)
-}
-
 /// What the answer to it proves.
 pub(super) fn answer(
     response: &Response<Bytes>,
@@ -260,12 +235,10 @@ pub(super) fn answer(
     let shape = Shape::of(work);
     if response.status().is_success() {
         let body = json(response).unwrap_or_default();
-        let outcome = accepted(shape, &body, ready).unwrap_or_else(|| Outcome::Ambiguous {
-            evidence: format!("the network answered {} without a post", response.status()),
-        });
+        let outcome = accepted(shape, &body, ready).unwrap_or_else(|| graph::unnamed(response));
         return Answer { outcome, wire };
     }
-    let gone = (shape == Shape::Comment).then(|| graph::judge(&[errors::ROOT_GONE], response)).flatten();
+    let gone = (shape == Shape::Comment).then(|| graph::judge(&[graph::ROOT_GONE], response)).flatten();
     let twice = (!resend).then(|| graph::judge(&[errors::DUPLICATE], response)).flatten();
     let proof = gone.or(twice).or_else(|| graph::judge(errors::RULES, response));
     Answer { outcome: graph::refused(proof, response, now_ms), wire }
@@ -276,11 +249,8 @@ fn accepted(shape: Shape, body: &Value, ready: &Ready) -> Option<Outcome> {
     let some = |id: String| Some(id).filter(|id| !id.is_empty());
     let id = || some(graph::id_of(body, "id"));
     match shape {
-        Shape::Feed | Shape::Comment => {
-            let native_id = id()?;
-            let url = format!("{SITE}/{native_id}");
-            Some(Outcome::Accepted { native_id, url })
-        }
+        Shape::Feed => id().map(|id| Outcome::Accepted { url: address::of_id(&id), native_id: id }),
+        Shape::Comment => id().map(|native_id| Outcome::Accepted { native_id, url: String::new() }),
         // The video is there; its post follows when it is processed.
         Shape::Video => id().map(|handle| Outcome::Processing { handle }),
         Shape::Reel => {

@@ -10,8 +10,9 @@ use super::{
     super::{files::Form, pieces::pieces_from, server},
     Call, Facebook, Fault, Handles, MediaSource, Session, VERSION, Work, graph, json,
     publish::Shape,
-    read::{self, Video},
-    text_of, wire,
+    text_of,
+    video::Video,
+    wire,
 };
 use crate::media::{Room, Whole};
 
@@ -62,18 +63,12 @@ impl Facebook {
             let ending = rendition.content_type.rsplit('/').next().unwrap_or("bin");
             form.file("source", &format!("picture.{ending}"), &rendition.content_type, &rendition.bytes);
             let content_type = Form::content_type(&seed);
-            let path = format!("{}/photos", read::segment(&session.native_id));
-            let call = Self::call(session, Method::POST, &path, &[]).body(&content_type, form.finish());
+            let path = format!("{}/photos", graph::segment(&session.native_id));
+            let call = self.api.call(session, Method::POST, &path, &[]).body(&content_type, form.finish());
             let bounds = wire::upload_bounds(rendition.bytes.len());
-            let response = call.read(&self.http.bounded(bounds)).await?;
-            if !response.status().is_success() {
-                return Err(self.fault(&response));
-            }
+            let response = call.read(&self.api.http.bounded(bounds)).await?;
+            let id = graph::made(&self.api.body(&response)?)?;
             wire::pass("prep.media_put.after").await?;
-            let id = graph::id_of(&json(&response).unwrap_or_default(), "id");
-            if id.is_empty() {
-                return Err(wire::unreadable());
-            }
             handles.save(&step, object!({ "id": id })).await?;
         }
         Ok(text_of(&handles.stored()[&step], "id").to_owned())
@@ -93,26 +88,20 @@ impl Facebook {
         let whole = media.open(work.workspace_id, work.content.media[0].media_id).await?;
         let oauth = format!("OAuth {}", session.access_token.expose());
         let known = handles.stored().get(SESSION).map(|known| text_of(known, "id").to_owned());
-        let mut goes_on = None;
-        if let Some(id) = known {
-            let response = call(session, &id, Method::GET, &oauth).read(&self.http).await?;
-            if response.status().is_success() {
-                let body = json(&response).unwrap_or_default();
-                goes_on = Some((id, body.get("file_offset").and_then(Value::as_u64).unwrap_or(0)));
-            } else if !graph::is_missing(&response) {
-                return Err(self.fault(&response));
+        let goes_on = match known {
+            Some(id) => {
+                let told = self.api.shown(call(session, &id, Method::GET, &oauth)).await?;
+                told.map(|told| (id, told.get("file_offset").and_then(Value::as_u64).unwrap_or(0)))
             }
-        }
+            None => None,
+        };
         let (id, offset) = match goes_on {
             Some(known) => known,
             None => (self.open_upload(session, &whole, handles).await?, 0),
         };
         let post = call(session, &id, Method::POST, &oauth).header("file_offset", &offset.to_string());
         let response = self.put(post, whole, offset).await?;
-        if !response.status().is_success() {
-            return Err(self.fault(&response));
-        }
-        let file = text_of(&json(&response).unwrap_or_default(), "h").to_owned();
+        let file = text_of(&self.api.body(&response)?, "h").to_owned();
         if file.is_empty() {
             return Err(wire::unreadable());
         }
@@ -131,8 +120,8 @@ impl Facebook {
         let length = whole.size_bytes.to_string();
         let name = format!("video.{}", whole.content_type.rsplit('/').next().unwrap_or("mp4"));
         let query = [("file_name", &*name), ("file_length", &*length), ("file_type", &*whole.content_type)];
-        let path = format!("{}/uploads", read::segment(&app));
-        let body = self.ask(Self::call(session, Method::POST, &path, &query)).await?;
+        let path = format!("{}/uploads", graph::segment(&app));
+        let body = self.api.ask(self.api.call(session, Method::POST, &path, &query)).await?;
         let id = graph::id_of(&body, "id");
         if !id.starts_with("upload:") {
             return Err(wire::unreadable());
@@ -154,7 +143,8 @@ impl Facebook {
         let rest = whole.size_bytes.saturating_sub(offset);
         let bounds = wire::upload_bounds(usize::try_from(rest).unwrap_or(usize::MAX));
         let pieces = pieces_from(whole, offset);
-        let sent = self.http.bounded(bounds).send_stream(Request::from_parts(head, ()), rest, pieces).await;
+        let sent =
+            self.api.http.bounded(bounds).send_stream(Request::from_parts(head, ()), rest, pieces).await;
         let response = sent.map_err(|error| wire::unanswered_read(&error))?;
         wire::pass("prep.media_put.after").await?;
         Ok(response)
@@ -171,9 +161,9 @@ impl Facebook {
     ) -> Result<String, Fault> {
         let resumed = handles.stored().contains_key(DRAFT);
         if !resumed {
-            let path = format!("{}/{}", read::segment(&session.native_id), shape.edge());
-            let call = Self::call(session, Method::POST, &path, &[]);
-            let body = self.ask(call.json(&object!({ "upload_phase": "start" }))).await?;
+            let path = format!("{}/{}", graph::segment(&session.native_id), shape.edge());
+            let call = self.api.call(session, Method::POST, &path, &[]);
+            let body = self.api.ask(call.json(&object!({ "upload_phase": "start" }))).await?;
             let (id, url) = (graph::id_of(&body, "video_id"), text_of(&body, "upload_url"));
             if id.is_empty() || url.is_empty() {
                 return Err(wire::unreadable());
@@ -226,7 +216,7 @@ impl Facebook {
                 message: "Facebook did not take the whole video.".into(),
                 retry_after: None,
             },
-            None => self.fault(&response),
+            None => self.api.fault(&response),
         })
     }
 

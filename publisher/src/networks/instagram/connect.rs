@@ -5,18 +5,14 @@
 //! <https://developers.facebook.com/docs/instagram-platform/instagram-api-with-facebook-login/get-started>.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::Response;
 use serde_json::Value;
-use url::Url;
 
 use super::{
     super::connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
-    Call, Door, Instagram, RefreshFault, Secret, Session, Tokens, VERSION,
+    Call, Door, Instagram, SITE, Secret, Tokens,
     facebook::{self, connect as login},
-    graph, json, limits, server, text_of, wire,
+    graph, limits, server, text_of,
 };
-use crate::domain::outcome::Fault;
 
 /// What is asked for with Instagram's own login.
 pub(super) const OWN_SCOPES: [&str; 4] = [
@@ -37,14 +33,9 @@ pub(super) const FACEBOOK_SCOPES: [&str; 6] = [
 ];
 
 const OWN_SERVER: &str = "https://graph.instagram.com";
-const SITE: &str = "https://www.instagram.com";
 const CODES: &str = "https://api.instagram.com";
 
-const NAME: &str = "Instagram";
-
-/// How long before its end a token counts as over, at most: it can renew itself only while it lives, so that there are
-/// days left for trying again.
-const MARGIN_MS: i64 = 7 * 86_400_000;
+pub(super) const NAME: &str = "Instagram";
 
 #[async_trait]
 impl Connect for Instagram {
@@ -56,27 +47,14 @@ impl Connect for Instagram {
     }
 
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = ask.app.ok_or_else(|| login::wrong_kind(ask.server, NAME))?;
-        let (authorization_url, issuer) = match self.door {
+        let login = self.api.login(ask.server, NAME);
+        match self.door {
             Door::Own => {
                 let site = server::sibling(ask.server, OWN_SERVER, SITE);
-                let unreadable = |_| login::wrong_kind(ask.server, NAME);
-                let mut url = Url::parse(&format!("{site}/oauth/authorize")).map_err(unreadable)?;
-                url.query_pairs_mut().extend_pairs([
-                    ("client_id", app.client_id.as_str()),
-                    ("redirect_uri", ask.redirect_uri),
-                    ("response_type", "code"),
-                    ("scope", &OWN_SCOPES.join(",")),
-                    ("state", ask.state),
-                ]);
-                (url.into(), site)
+                login.page((site, "/oauth/authorize"), &ask, &OWN_SCOPES, &[])
             }
-            Door::Facebook => {
-                let url = login::dialog(&ask, app, facebook::DEFAULT_SERVER, &FACEBOOK_SCOPES)?;
-                (url, server::sibling(ask.server, facebook::DEFAULT_SERVER, facebook::SITE))
-            }
-        };
-        Ok(Began { authorization_url, issuer: issuer.to_owned(), registration: Secret::default() })
+            Door::Facebook => login.dialog(&ask, &FACEBOOK_SCOPES),
+        }
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
@@ -89,58 +67,30 @@ impl Connect for Instagram {
 
 impl Instagram {
     async fn finish_own(&self, ask: &Finish<'_>) -> Result<Connected, ConnectFault> {
-        let app = ask.app.ok_or_else(|| login::wrong_kind(ask.server, NAME))?;
-        // The browser's address ends with `#_`, which people copy along.
-        let code = ask.code.trim_end_matches("#_");
-        let form = [
-            ("client_id", app.client_id.as_str()),
-            ("client_secret", app.client_secret.expose()),
-            ("grant_type", "authorization_code"),
-            ("redirect_uri", ask.redirect_uri),
-            ("code", code),
-        ];
+        let login = self.api.login(ask.server, NAME);
+        let app = login.app(ask.app)?;
         let codes = server::sibling(ask.server, OWN_SERVER, CODES);
-        let response =
-            self.connecting(ask.server, Call::post(codes, "/oauth/access_token").form(&form)).await?;
-        let body = json(&response).unwrap_or_default();
-        let host = || server::host(ask.server);
-        let why = text_of(&body, "error_message");
-        if response.status().as_u16() == 400 && !why.is_empty() {
-            return Err(ConnectFault::CodeRefused { server: host(), why: wire::short(why).to_owned() });
-        }
-        let body = self.answered(ask.server, &response)?;
+        let body = login.trade(codes, ask, app).await?;
         // Documented in a list of one, and met without it.
         let granted = body.pointer("/data/0").unwrap_or(&body);
-        let short = text_of(granted, "access_token");
         let scopes = words(granted.get("permissions"));
         let missing: Vec<_> =
             OWN_SCOPES.into_iter().filter(|scope| !scopes.iter().any(|word| word == scope)).collect();
         if !scopes.is_empty() && !missing.is_empty() {
-            return Err(ConnectFault::ScopesMissing { server: host(), missing: missing.join(", ") });
+            return Err(login.scopes_missing(&missing));
         }
-        let query = [
-            ("grant_type", "ig_exchange_token"),
-            ("client_secret", app.client_secret.expose()),
-            ("access_token", short),
-        ];
-        let response = self.connecting(ask.server, Call::get(ask.server, "/access_token", &query)).await?;
-        let body = self.answered(ask.server, &response)?;
-        let tokens = tokens(&body, self.clock.now_ms());
-        let tokens = tokens.ok_or_else(|| login::wrong_kind(ask.server, NAME))?;
+        let tokens = login.lengthen("ig_exchange_token", app, text_of(granted, "access_token")).await?;
         let query = [("fields", "user_id,username,name,account_type,profile_picture_url")];
-        let call = Call::get(ask.server, &format!("{VERSION}/me"), &query);
-        let response = self.connecting(ask.server, call.bearer(tokens.access_token.expose())).await?;
-        let me = self.answered(ask.server, &response)?;
+        let call = Call::get(ask.server, &format!("{}/me", facebook::VERSION), &query);
+        let me = login.read(call.bearer(tokens.access_token.expose())).await?;
         // `id` is another one for each application.
         let connected = account_of(ask.server, &me, &graph::id_of(&me, "user_id"), tokens, Secret::default());
-        connected.ok_or_else(|| login::wrong_kind(ask.server, NAME))
+        connected.ok_or_else(|| login.wrong_kind())
     }
 
     async fn finish_facebook(&self, ask: &Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = ask.app.ok_or_else(|| login::wrong_kind(ask.server, NAME))?;
-        let now_ms = self.clock.now_ms();
-        let facebook = login::Login { http: &self.http, server: ask.server, network: NAME, now_ms };
-        let person = facebook.finish(ask, app, &FACEBOOK_SCOPES).await?;
+        let facebook = self.api.login(ask.server, NAME);
+        let person = facebook.finish(ask, &FACEBOOK_SCOPES).await?;
         let fields = "id,name,tasks,access_token,\
                       instagram_business_account{id,username,name,profile_picture_url}";
         let pages = facebook.accounts(&person, fields).await?;
@@ -162,48 +112,6 @@ impl Instagram {
         }
         Ok(connected)
     }
-
-    /// The same token with a new life. Asking twice does no harm: the one presented lives on.
-    pub(super) async fn renewed(&self, session: &Session) -> Result<Tokens, RefreshFault> {
-        let query = [("grant_type", "ig_refresh_token"), ("access_token", session.access_token.expose())];
-        let call = Call::get(&session.server, "/refresh_access_token", &query);
-        let later = |why: String, retry_after| RefreshFault::NotExecuted { why, retry_after };
-        let response = call.ask(&self.http).await.map_err(|error| later(error.to_string(), None))?;
-        if response.status().is_success() {
-            let tokens = tokens(&json(&response).unwrap_or_default(), self.clock.now_ms());
-            return tokens.ok_or_else(|| later("the answer holds no token".into(), None));
-        }
-        match self.fault(&response) {
-            Fault::TokenExpired | Fault::Reconnect { .. } => Err(RefreshFault::Revoked(
-                "Instagram ended the authorization; connect the account again".into(),
-            )),
-            fault => Err(later(fault.to_string(), fault.throttled())),
-        }
-    }
-
-    async fn connecting(&self, server: &str, call: Call) -> Result<Response<Bytes>, ConnectFault> {
-        call.ask(&self.http).await.map_err(|error| ConnectFault::from_http(server, &error))
-    }
-
-    fn answered(&self, server: &str, response: &Response<Bytes>) -> Result<Value, ConnectFault> {
-        if response.status().is_success() {
-            return json(response).ok_or_else(|| login::wrong_kind(server, NAME));
-        }
-        Err(login::refused(server, NAME, response, self.clock.now_ms()))
-    }
-}
-
-/// A token with its end. It renews itself, so it is its own refresh token.
-fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
-    let token = Some(text_of(body, "access_token")).filter(|token| !token.is_empty())?;
-    // Where none is told, sixty days.
-    let seconds = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
-    let life = seconds.map_or(60 * 86_400_000, |seconds| seconds.saturating_mul(1000));
-    Some(Tokens {
-        access_token: Secret::new(token),
-        refresh_token: Some(Secret::new(token)),
-        access_expires_at: Some(now_ms.saturating_add(life - MARGIN_MS.min(life / 10))),
-    })
 }
 
 /// An account with everything that is kept about it.
@@ -248,15 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_counts_as_over_days_before_its_end() {
-        let body = object!({ "access_token": "a", "expires_in": 5_184_000 });
-        let read = tokens(&body, 1_000).unwrap();
-        assert_eq!(read.access_expires_at, Some(1_000 + 5_184_000_000 - 5_184_000_000 / 10));
-        assert_eq!(read.refresh_token, Some(Secret::new("a")));
-        let long = object!({ "access_token": "a", "expires_in": 100 * 86_400 });
-        assert_eq!(tokens(&long, 0).unwrap().access_expires_at, Some(93 * 86_400_000));
-        assert!(tokens(&object!({}), 0).is_none());
+    fn reads_permissions_as_a_text_or_a_list() {
         assert_eq!(words(Some(&object!("a,b"))), ["a", "b"]);
         assert_eq!(words(Some(&object!(["a", "b"]))), ["a", "b"]);
+        assert_eq!(words(None), [""; 0]);
     }
 }

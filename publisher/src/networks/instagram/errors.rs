@@ -4,18 +4,12 @@
 //! the publication.
 
 use super::super::{
-    thread,
+    graph::{FORBIDDEN, NOT_FETCHED, THROTTLED},
     wire::{Proof, Rule, rule},
 };
 use crate::domain::outcome::RATE_LIMITED;
 
 const SIGN_IN: Proof = Proof::Reconnect("Instagram took the authorization back. Connect the account again.");
-
-const SCOPES: Proof = Proof::Reconnect(
-    "The authorization does not cover publishing. Connect the account again and allow everything asked for.",
-);
-
-const WAIT: Proof = Proof::Transient(RATE_LIMITED, "Instagram asks to wait.");
 
 const VIDEO: Proof = Proof::Rejected(
     "VIDEO_REFUSED",
@@ -96,19 +90,14 @@ pub(super) const RULES: &[Rule] = &[
         Proof::Rejected("NOT_ALLOWED", "Instagram does not offer trial reels to this account."),
     ),
     // Rate limits of the Graph API; 80002 is Instagram's own.
-    rule(400, "4/0", WAIT),
-    rule(400, "17/", WAIT),
-    rule(400, "32/", WAIT),
-    rule(400, "613/", WAIT),
-    rule(400, "80002/", WAIT),
-    // Permissions: 10 and 200 to 299.
-    rule(400, "10/", SCOPES),
-    rule(400, "200/", SCOPES),
-    rule(400, "210/", SCOPES),
-    rule(400, "230/", SCOPES),
-    rule(400, "283/", SCOPES),
-    rule(400, "294/", SCOPES),
-    rule(400, "299/", SCOPES),
+    rule(400, THROTTLED, Proof::Transient(RATE_LIMITED, "Instagram asks to wait.")),
+    rule(
+        400,
+        FORBIDDEN,
+        Proof::Reconnect(
+            "The authorization does not cover publishing. Connect the account again and allow everything asked for.",
+        ),
+    ),
     rule(400, "100/33", Proof::Reconnect("Instagram no longer shows this account to us. Connect it again.")),
     // A parameter is looked at before anything is made.
     rule(
@@ -130,14 +119,7 @@ pub(super) const CONTAINER: &[Rule] = &[
     rule(400, "/2207053", AGAIN),
     rule(400, "/2207082", AGAIN),
     rule(400, "/2207085", AGAIN),
-    rule(
-        400,
-        "/2207052",
-        Proof::Transient(
-            "MEDIA_UNREACHABLE",
-            "Instagram could not fetch the media from this installation's public address.",
-        ),
-    ),
+    rule(400, "/2207052", NOT_FETCHED),
 ];
 
 const AGAIN: Proof = Proof::Transient("MEDIA_FAILED", "Instagram could not take the media this time.");
@@ -149,6 +131,3 @@ pub(super) const CONTAINER_GONE: Rule = rule(
     "24/2207008",
     Proof::Stale("CONTAINER_GONE", "Instagram has dropped the prepared media; they are prepared again."),
 );
-
-/// What a comment under a post that is gone is answered.
-pub(super) const ROOT_GONE: Rule = rule(400, "100/33", Proof::Rejected(thread::GONE.0, thread::GONE.1));

@@ -5,7 +5,8 @@
 //! what is prepared, `publish` the one visible request, `read` looks back, `errors` says what a refusal proves. Media
 //! are fetched by the network from a public address into a container, which nobody sees; publishing a container is
 //! keyed by its id, and the container tells afterwards whether it was published. So a container is never replaced once
-//! its publication was asked for.
+//! its publication was asked for. Comments have no container: one whose answer was lost is looked for and never sent
+//! again.
 
 mod connect;
 mod container;
@@ -20,19 +21,16 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Response};
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 
 use super::{
     Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, PostMetrics, Ready, RefreshFault,
-    Secret, Session, Tokens,
-    facebook::{self, VERSION},
-    graph,
+    Secret, Session, Tokens, facebook,
+    graph::{self, Api, Containers, Spare},
     limits::{Counting, Limits, Permits, Violation},
     server,
-    wire::{self, Call, json, text_of},
+    wire::{self, Call, text_of},
 };
 use crate::{
     domain::{
@@ -107,6 +105,9 @@ pub(super) fn limits() -> Limits {
     }
 }
 
+/// Where people see posts, and where they agree to its own login.
+const SITE: &str = "https://www.instagram.com";
+
 /// Which login accounts come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
@@ -119,8 +120,7 @@ enum Door {
 /// The adapter.
 #[derive(Clone)]
 pub struct Instagram {
-    http: GuardedClient,
-    clock: Arc<dyn Clock>,
+    api: Api,
     door: Door,
 }
 
@@ -133,33 +133,13 @@ impl std::fmt::Debug for Instagram {
 impl Instagram {
     /// With Instagram's own login; speaks through this client.
     pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, door: Door::Own }
+        Self { api: facebook::api(http, clock, errors::RULES), door: Door::Own }
     }
 
     /// The same with Facebook's login.
     #[must_use]
     pub fn by_facebook(&self) -> Self {
         Self { door: Door::Facebook, ..self.clone() }
-    }
-
-    /// The call of a node or an edge below the version.
-    fn call(session: &Session, method: Method, path: &str, query: &[(&str, &str)]) -> Call {
-        let path = format!("{VERSION}/{path}");
-        Call::new(method, server::address(&session.server, &path, query))
-            .bearer(session.access_token.expose())
-    }
-
-    /// An ordinary call that answers JSON; anything but a 2xx is a fault.
-    async fn ask(&self, call: Call) -> Result<Value, Fault> {
-        let response = call.read(&self.http).await?;
-        if !response.status().is_success() {
-            return Err(self.fault(&response));
-        }
-        json(&response).ok_or_else(wire::unreadable)
-    }
-
-    fn fault(&self, response: &Response<Bytes>) -> Fault {
-        graph::fault(errors::RULES, response, self.clock.now_ms())
     }
 }
 
@@ -196,12 +176,17 @@ impl Network for Instagram {
     }
 
     async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
-        let resend = armed.is_resend();
-        let call = publish::request(session, work, ready.request.clone());
-        match call.publish(&self.http, armed).await {
-            Ok(response) => publish::answer(&response, work, resend, self.clock.now_ms()),
-            Err(error) => wire::unanswered(&error),
+        let (resend, spare) = (armed.is_resend(), Spare::of(&armed));
+        let call = self.request(session, work, ready.request.clone());
+        let mut answer = match call.publish(&self.api.http, armed).await {
+            Ok(response) => publish::answer(&response, work, resend, self.api.clock.now_ms()),
+            Err(error) => return wire::unanswered(&error),
+        };
+        // Comments have no address of their own.
+        if let (Outcome::Accepted { native_id, url }, None) = (&mut answer.outcome, &work.reply) {
+            *url = spare.read(self.api.permalink(session, native_id, read::PERMALINK)).await;
         }
+        answer
     }
 
     async fn reconcile(
@@ -211,9 +196,7 @@ impl Network for Instagram {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.look_back(session, work, handles, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.look_back(session, work, handles, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     async fn metrics(&self, session: &Session, native_ids: &[String]) -> Result<Vec<PostMetrics>, Fault> {
@@ -232,21 +215,13 @@ impl Network for Instagram {
                     .into();
             return Err(Fault::Rejected { code: "CANNOT_DELETE".into(), message });
         }
-        let call = Self::call(session, Method::DELETE, &read::segment(native_id), &[]);
-        let response = call.read(&self.http).await?;
-        if response.status().is_success() || graph::is_missing(&response) {
-            Ok(())
-        } else {
-            Err(self.fault(&response))
-        }
+        self.api.delete(session, native_id).await
     }
 
     async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault> {
         match self.door {
-            Door::Own => self.renewed(session).await,
-            Door::Facebook => {
-                facebook::connect::another_page_token(&self.http, session, self.clock.now_ms()).await
-            }
+            Door::Own => graph::renewed(&self.api, session, "ig_refresh_token", connect::NAME).await,
+            Door::Facebook => facebook::connect::another_page_token(&self.api, session).await,
         }
     }
 
@@ -254,9 +229,7 @@ impl Network for Instagram {
     async fn revoke(&self, session: &Session) -> Result<(), Fault> {
         match self.door {
             Door::Own => Ok(()),
-            Door::Facebook => {
-                facebook::connect::end_authorization(&self.http, session, self.clock.now_ms()).await
-            }
+            Door::Facebook => facebook::connect::end_authorization(&self.api, session).await,
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The kinds of posts of Instagram for the proof that all networks share, for both logins. Stories are proven beside
-//! it: nothing but the time tells two of them apart.
+//! The kinds of posts of Instagram for the proof that all networks share, for both logins.
 
 use super::{
     super::proof::{Case, Way},
     Content,
+    graph::stage::{film, still},
 };
 use crate::{
     domain::{
         content::Media,
-        settings::{InstagramSettings, Settings},
+        settings::{InstagramKind, InstagramSettings, Settings},
     },
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG, PNG, clip},
+    testing::{PICTURE_JPEG, PICTURE_PNG},
 };
 
 /// A caption of exactly 2200 characters with 30 hashtags and 20 mentions that begins with these words.
@@ -21,27 +21,7 @@ fn longest(words: &str) -> String {
 }
 
 pub(super) fn picture(media_id: uuid::Uuid) -> Media {
-    Media {
-        media_id,
-        content_type: if media_id == PICTURE_JPEG { "image/jpeg" } else { "image/png" }.into(),
-        size_bytes: i64::try_from(PNG.len()).unwrap_or_default(),
-        width: 1,
-        height: 1,
-        alt_text: "d".repeat(1000),
-        ..Media::default()
-    }
-}
-
-pub(super) fn film(duration_ms: i64) -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: i64::try_from(clip().len()).unwrap_or_default(),
-        width: 64,
-        height: 64,
-        duration_ms,
-        ..Media::default()
-    }
+    still(media_id, &"d".repeat(1000))
 }
 
 fn with(words: &str, media: Vec<Media>, settings: InstagramSettings) -> Content {
@@ -67,6 +47,16 @@ fn reel(words: &str) -> Content {
         ..InstagramSettings::default()
     };
     with(words, vec![film(900_000)], settings)
+}
+
+/// Nothing is written on it, and nobody is named; a picture may have any shape.
+fn story(item: Media) -> Content {
+    let settings = InstagramSettings { kind: Some(InstagramKind::Story), ..InstagramSettings::default() };
+    Content { text: String::new(), media: vec![item], settings: Settings::Instagram(settings) }
+}
+
+fn tall() -> Media {
+    Media { width: 90, height: 160, ..still(PICTURE_PNG, "") }
 }
 
 fn other_images() -> Vec<(Content, &'static str)> {
@@ -108,6 +98,20 @@ fn other_reels() -> Vec<(Content, &'static str)> {
     ]
 }
 
+fn other_stories() -> Vec<(Content, &'static str)> {
+    let mut named = story(tall());
+    if let Settings::Instagram(settings) = &mut named.settings {
+        settings.collaborators.push("ana".into());
+    }
+    vec![
+        (Content { text: "words".into(), ..story(tall()) }, "STORY_TEXT"),
+        (Content { media: vec![tall(), tall()], ..story(tall()) }, "STORY_MEDIA"),
+        (named, "STORY_COLLABORATORS"),
+        (story(film(60_001)), "VIDEO_TOO_LONG"),
+        (story(Media { size_bytes: 100_000_001, ..film(3_000) }), "VIDEO_TOO_LARGE"),
+    ]
+}
+
 /// One case for each kind of post and login.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -126,6 +130,10 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(case("image", image, other_images, include_str!("shapes/image.json")));
         cases.push(case("carousel", carousel, other_carousels, include_str!("shapes/carousel.json")));
         cases.push(case("reel", reel, other_reels, include_str!("shapes/reel.json")));
+        let shape = include_str!("shapes/story.json");
+        cases.push(case("story", |_| story(tall()), other_stories, shape));
+        let shape = include_str!("shapes/video_story.json");
+        cases.push(case("video story", |_| story(film(60_000)), other_stories, shape));
     }
     cases
 }

@@ -7,11 +7,8 @@ use http::{Method, Response};
 use serde_json::{Value, json as object};
 
 use super::{
-    super::{thread, validate::Check},
-    Answer, Call, Content, Fault, Handles, Instagram, Limits, MediaSource, Outcome, Ready, Session,
-    Violation, Work,
-    container::{self, CONTAINER, Piece},
-    errors, graph, json, read,
+    super::validate::Check, Answer, Call, Containers, Content, Fault, Handles, Instagram, Limits,
+    MediaSource, Outcome, Ready, Session, Violation, Work, errors, graph,
 };
 use crate::domain::{
     content::Media,
@@ -166,59 +163,29 @@ impl Instagram {
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<Ready, Fault> {
-        if Shape::of(work) == Shape::Comment {
-            self.root_step(session, work, handles).await?;
-            return Ok(Ready::new(object!({ "message": work.content.text.trim() }).to_string()));
-        }
-        let items = work.content.media.as_slice();
-        let mut whole = Piece { step: CONTAINER.to_owned(), item: items.first(), fields: fields(work) };
-        if Shape::of(work) == Shape::Carousel {
-            let piece =
-                |(i, item)| Piece { step: container::child(i), item: Some(item), fields: child_fields(item) };
-            let pieces: Vec<_> = items.iter().enumerate().map(piece).collect();
-            // All are made before the first is waited for: the network works on them side by side.
-            for piece in &pieces {
-                self.make_step(session, work, piece, media, handles).await?;
-            }
-            let mut children = Vec::with_capacity(pieces.len());
-            for piece in &pieces {
-                children.push(self.container_step(session, work, piece, media, handles).await?);
-            }
-            whole.item = None;
-            whole.fields["children"] = object!(children.join(","));
-        }
-        let id = self.container_step(session, work, &whole, media, handles).await?;
-        Ok(Ready::new(object!({ "creation_id": id }).to_string()))
+        let request = if Shape::of(work) == Shape::Comment {
+            self.api.root_step(session, work, handles).await?;
+            object!({ "message": work.content.text.trim() })
+        } else {
+            object!({ "creation_id": self.contain(session, work, media, handles).await?.id })
+        };
+        Ok(Ready::new(request.to_string()))
     }
 
-    /// Looks for the post that is commented on, unless that is done: a post just made may not be readable yet.
-    async fn root_step(
-        &self,
-        session: &Session,
-        work: &Work,
-        handles: &mut dyn Handles,
-    ) -> Result<(), Fault> {
-        let Some(reply) = &work.reply else { return Ok(()) };
-        if handles.stored().contains_key(thread::REPLY) {
-            return Ok(());
-        }
-        let root = &reply.root_native_id;
-        let call = Self::call(session, Method::GET, &read::segment(root), &[("fields", "id")]);
-        let response = call.read(&self.http).await?;
-        if graph::is_missing(&response) {
-            return Err(thread::missing(handles, self.clock.now_ms()).await);
-        }
-        if !response.status().is_success() {
-            return Err(self.fault(&response));
-        }
-        handles.save(thread::REPLY, object!({ "parent": root })).await
+    /// The one visible request.
+    pub(super) fn request(&self, session: &Session, work: &Work, body: Bytes) -> Call {
+        let (node, edge) = match &work.reply {
+            Some(reply) => (&reply.root_native_id, "comments"),
+            None => (&session.native_id, "media_publish"),
+        };
+        let path = format!("{}/{edge}", graph::segment(node));
+        self.api.call(session, Method::POST, &path, &[]).body("application/json", body)
     }
 }
 
 /// What is said about a post beside the address of its file.
-fn fields(work: &Work) -> Value {
+pub(super) fn fields(work: &Work, shape: Shape) -> Value {
     let settings = settings(&work.content);
-    let shape = Shape::of(work);
     let mut fields = object!({});
     let media_type = match shape {
         Shape::Carousel => Some("CAROUSEL"),
@@ -256,49 +223,20 @@ fn fields(work: &Work) -> Value {
     fields
 }
 
-/// What is said about an item of a carousel; captions belong to the carousel.
-fn child_fields(item: &Media) -> Value {
-    let mut fields = object!({ "is_carousel_item": true });
-    if item.is_video() {
-        fields["media_type"] = object!("VIDEO");
-    } else if !item.alt_text.is_empty() {
-        fields["alt_text"] = object!(item.alt_text);
-    }
-    fields
-}
-
-/// The one visible request.
-pub(super) fn request(session: &Session, work: &Work, body: Bytes) -> Call {
-    let (node, edge) = match &work.reply {
-        Some(reply) => (&reply.root_native_id, "comments"),
-        None => (&session.native_id, "media_publish"),
-    };
-    let path = format!("{}/{edge}", read::segment(node));
-    Instagram::call(session, Method::POST, &path, &[]).body("application/json", body)
-}
-
 /// What the answer to it proves.
 pub(super) fn answer(response: &Response<Bytes>, work: &Work, resend: bool, now_ms: i64) -> Answer {
     let mut wire = graph::seen(response, now_ms);
     if response.status().is_success() {
-        let native_id = graph::id_of(&json(response).unwrap_or_default(), "id");
-        let outcome = if native_id.is_empty() {
-            let evidence = format!("the network answered {} without a post", response.status());
-            Outcome::Ambiguous { evidence }
-        } else {
-            // The address is not among the answers, and cannot be made from the id.
-            Outcome::Accepted { native_id, url: String::new() }
-        };
-        return Answer { outcome, wire };
+        return Answer { outcome: graph::accepted(response), wire };
     }
     let is_comment = work.reply.is_some();
-    let root_gone = is_comment.then(|| graph::judge(&[errors::ROOT_GONE], response)).flatten();
+    let root_gone = is_comment.then(|| graph::judge(&[graph::ROOT_GONE], response)).flatten();
     let is_first = !resend && !is_comment;
     let container_gone = is_first.then(|| graph::judge(&[errors::CONTAINER_GONE], response)).flatten();
     let proof = root_gone.or(container_gone).or_else(|| graph::judge(errors::RULES, response));
     let mut outcome = graph::refused(proof, response, now_ms);
     match &mut outcome {
-        Outcome::Stale { steps, .. } => *steps = all_steps(work),
+        Outcome::Stale { steps, .. } => *steps = graph::all_steps(work),
         Outcome::Transient { code, retry_after, .. } if code == errors::DAILY_LIMIT => {
             *retry_after = Some(DAY_USED_UP);
             wire.hold = wire.hold.max(Some(DAY_USED_UP));
@@ -306,13 +244,4 @@ pub(super) fn answer(response: &Response<Bytes>, work: &Work, resend: bool, now_
         _ => {}
     }
     Answer { outcome, wire }
-}
-
-/// The steps that are done again when the container is gone.
-fn all_steps(work: &Work) -> Vec<String> {
-    let children = (0..work.content.media.len()).map(container::child);
-    match Shape::of(work) {
-        Shape::Carousel => children.chain([CONTAINER.to_owned()]).collect(),
-        _ => vec![CONTAINER.to_owned()],
-    }
 }

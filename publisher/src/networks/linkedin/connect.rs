@@ -9,12 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
-use url::form_urlencoded;
 
 use super::{
     super::{
         App, Secret,
-        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish, all_granted, app_of, tokens},
         server,
     },
     API, Call, Fault, Linkedin, RefreshFault, Session, Tokens, WEB, Who, errors, limits, wire, with_version,
@@ -41,7 +40,7 @@ impl Connect for Linkedin {
     }
 
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = known(ask.app, ask.server)?;
+        let app = app_of(ask.app, ask.server, "LinkedIn")?;
         let web = server::sibling(ask.server, API, WEB);
         let fields = [
             ("response_type", "code"),
@@ -50,18 +49,13 @@ impl Connect for Linkedin {
             ("state", ask.state),
             ("scope", &self.scope()),
         ];
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         // The page takes blanks between scopes only in this form.
-        let query = query.replace('+', "%20");
-        Ok(Began {
-            authorization_url: format!("{web}/oauth/v2/authorization?{query}"),
-            issuer: web.to_owned(),
-            registration: Secret::default(),
-        })
+        let address = server::address(web, "/oauth/v2/authorization", &fields).replace('+', "%20");
+        Ok(Began { authorization_url: address, issuer: web.to_owned(), registration: Secret::default() })
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = known(ask.app, ask.server)?;
+        let app = app_of(ask.app, ask.server, "LinkedIn")?;
         let host = server::host(server::sibling(ask.server, API, WEB));
         let fields =
             [("grant_type", "authorization_code"), ("code", ask.code), ("redirect_uri", ask.redirect_uri)];
@@ -82,13 +76,7 @@ impl Connect for Linkedin {
         }
         let tokens = tokens(&body, self.clock.now_ms())
             .ok_or_else(|| ConnectFault::WrongKind { server: host.clone(), network: "LinkedIn" })?;
-        // What was granted comes back with commas between.
-        let granted: Vec<_> = text_of(&body, "scope").split([',', ' ']).collect();
-        let missing: Vec<_> =
-            self.scopes().iter().copied().filter(|scope| !granted.contains(scope)).collect();
-        if !text_of(&body, "scope").is_empty() && !missing.is_empty() {
-            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
-        }
+        all_granted(ask.server, self.scopes(), text_of(&body, "scope"))?;
         match self.who {
             Who::Member => Ok(vec![self.member_of(ask.server, &tokens).await?]),
             Who::Organization => self.organizations_of(ask.server, &tokens).await,
@@ -247,13 +235,6 @@ impl Linkedin {
     }
 }
 
-fn known<'a>(app: Option<&'a App>, server: &str) -> Result<&'a App, ConnectFault> {
-    app.ok_or_else(|| ConnectFault::Refused {
-        server: server::host(server),
-        why: "no LinkedIn application is set up; add its id and secret to the settings".into(),
-    })
-}
-
 fn token_call(server: &str, app: &App, path: &str, fields: &[(&str, &str)]) -> Call {
     let client = [("client_id", app.client_id.as_str()), ("client_secret", app.client_secret.expose())];
     Call::post(server::sibling(server, API, WEB), &format!("/oauth/v2/{path}"))
@@ -275,15 +256,4 @@ fn bare(server: &str, native_id: &str, tokens: &Tokens) -> Connected {
         access_expires_at: tokens.access_expires_at,
         extra: Secret::default(),
     }
-}
-
-/// The tokens of an answer.
-fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
-    let secret = |name: &str| Some(text_of(body, name)).filter(|text| !text.is_empty()).map(Secret::new);
-    let lifetime = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
-    Some(Tokens {
-        access_token: secret("access_token")?,
-        refresh_token: secret("refresh_token"),
-        access_expires_at: lifetime.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1000))),
-    })
 }

@@ -22,9 +22,6 @@ use crate::{
 /// How long `prepare` waits for media to be processed before it asks to be called again.
 const PROCESSING: Duration = Duration::from_secs(45);
 
-/// Who may only write cannot ask about a picture: it is given this long after its upload.
-const SETTLES: Duration = if cfg!(test) { Duration::from_millis(400) } else { Duration::from_secs(10) };
-
 /// A picture that was put.
 #[derive(Serialize, Deserialize)]
 struct Picture {
@@ -252,7 +249,7 @@ impl Linkedin {
             let response = call.read(&self.http).await?;
             if response.status().as_u16() == 403 && kind == "images" {
                 let since = self.clock.now_ms().saturating_sub(put_at).max(0).unsigned_abs();
-                tokio::time::sleep(SETTLES.saturating_sub(Duration::from_millis(since))).await;
+                tokio::time::sleep(self.settles.saturating_sub(Duration::from_millis(since))).await;
                 return Ok(());
             }
             if !response.status().is_success() {

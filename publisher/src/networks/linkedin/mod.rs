@@ -19,13 +19,12 @@ mod tests;
 #[cfg(test)]
 mod tests_media;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Response};
 use postmesh_kit::{clock::Clock, http::GuardedClient};
-use serde_json::Value;
 
 use super::{
     Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, PostMetrics, Ready, RefreshFault,
@@ -121,29 +120,34 @@ enum Who {
     Organization,
 }
 
+/// How long a picture is given after its upload where nobody may ask whether it is ready: that scope is closed to members
+/// (Images API, "Get an Image").
+const SETTLES: Duration = Duration::from_secs(10);
+
 /// The adapter, for one kind of author.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Linkedin {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
     who: Who,
-}
-
-impl std::fmt::Debug for Linkedin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Linkedin").field("who", &self.who).finish_non_exhaustive()
-    }
+    settles: Duration,
 }
 
 impl Linkedin {
     /// Posts for members.
     pub fn member(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, who: Who::Member }
+        Self { http, clock, who: Who::Member, settles: SETTLES }
     }
 
     /// Posts for organizations.
     pub fn organization(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, who: Who::Organization }
+        Self { http, clock, who: Who::Organization, settles: SETTLES }
+    }
+
+    /// Gives pictures that nobody may ask about so long, instead of ten seconds.
+    #[must_use]
+    pub fn settling_in(self, settles: Duration) -> Self {
+        Self { settles, ..self }
     }
 
     /// The author as the network names it.
@@ -202,11 +206,6 @@ impl Network for Linkedin {
 
     fn limits(&self) -> Limits {
         limits()
-    }
-
-    /// Nothing varies.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
     }
 
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {

@@ -5,8 +5,11 @@ use crate::{
         content::{Content, Media},
         settings::{LinkedinArticle, LinkedinSettings, LinkedinVisibility, Settings, SlackSettings},
     },
-    networks::proof::{Case, Way},
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG},
+    networks::proof::{
+        Case, Way,
+        shared::{self, with},
+    },
+    testing::CLIP,
 };
 
 /// The first account that the login yields.
@@ -17,16 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn of((network, refreshes): (&'static str, bool)) -> Vec<Case> {
-    let case = |kind, content, over, shape| Case {
-        network,
-        kind,
-        way: WAY,
-        content,
-        over,
-        shape,
-        refreshes,
-        visible: "publish",
-    };
+    let case = Case::of(network, WAY, refreshes);
     vec![
         case("text", text, text_over, include_str!("shapes/text.json")),
         case("link", link, link_over, include_str!("shapes/link.json")),
@@ -36,21 +30,9 @@ fn of((network, refreshes): (&'static str, bool)) -> Vec<Case> {
     ]
 }
 
+/// A described picture.
 pub(super) fn png() -> Media {
-    let content_type = "image/png".into();
-    Media {
-        media_id: PICTURE_PNG,
-        content_type,
-        size_bytes: 68,
-        width: 1,
-        height: 1,
-        alt_text: "a dot".into(),
-        ..Media::default()
-    }
-}
-
-fn jpeg() -> Media {
-    Media { media_id: PICTURE_JPEG, content_type: "image/jpeg".into(), width: 32, height: 24, ..png() }
+    Media { alt_text: "a dot".into(), ..shared::png() }
 }
 
 /// The largest and longest video that is accepted, as far as the content tells.
@@ -64,10 +46,6 @@ pub(super) fn film() -> Media {
         alt_text: String::new(),
         duration_ms: 1_800_000,
     }
-}
-
-pub(super) fn with(text: &str, media: Vec<Media>) -> Content {
-    Content { text: text.into(), media, ..Content::default() }
 }
 
 pub(super) fn set(settings: LinkedinSettings, content: Content) -> Content {
@@ -137,7 +115,8 @@ fn image_over() -> Vec<(Content, &'static str)> {
 }
 
 fn carousel(text: &str) -> Content {
-    with(text, [vec![png(); 10], vec![jpeg(); 10]].concat())
+    let jpeg = Media { alt_text: "a photo".into(), ..shared::jpeg() };
+    with(text, [vec![png(); 10], vec![jpeg; 10]].concat())
 }
 
 fn carousel_over() -> Vec<(Content, &'static str)> {

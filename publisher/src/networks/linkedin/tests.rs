@@ -1,11 +1,11 @@
 //! The adapter against LinkedIn's stand-in over a real socket: who is connected, what is posted, what each lost answer
 //! proves, and what looking back finds. The ledger of what became visible is the judge.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     errors::RULES,
-    proof::{WAY, png, with},
+    proof::{WAY, png},
     *,
 };
 use crate::{
@@ -16,12 +16,13 @@ use crate::{
     networks::{
         App, Secret,
         connect::{Begin, Connect, ConnectFault, Connected, Finish},
-        proof::{Stage, accepted},
+        proof::{
+            Stage, accepted,
+            shared::{REDIRECT, with},
+        },
     },
     testing::{Bench, Kept, TIME, app, attempt},
 };
-
-const REDIRECT: &str = "https://mesh.example/oauth/callback";
 
 pub(super) async fn stage(network: &str) -> Stage {
     Stage::new(network, WAY).await
@@ -242,7 +243,7 @@ async fn a_page_finds_its_own_post_and_guesses_nothing() {
     stage.bench.fault("linkedin", "read", json!({ "kind": "stale_read", "ms": 60_000 })).await;
     assert_eq!(look(&work, &kept, &facts).await, Found::Absent, "reads may lag");
     stage.bench.fault("linkedin", "read", json!({ "kind": "status", "code": 503 })).await;
-    assert!(matches!(look(&work, &kept, &facts).await, Found::Unsure { .. }));
+    assert!(matches!(look(&work, &kept, &facts).await, Found::Unread(_)));
 }
 
 #[tokio::test]

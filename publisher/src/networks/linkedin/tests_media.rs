@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    proof::{film, png, with},
+    proof::{film, png},
     tests::{send, stage},
     *,
 };
 use crate::{
     domain::{content::Media, outcome::Outcome},
-    networks::proof::accepted,
+    networks::proof::{accepted, shared::with},
     testing::{Kept, clip, media_source},
 };
 

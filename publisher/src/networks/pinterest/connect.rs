@@ -1,5 +1,8 @@
-//! Bringing boards in: one account each, all with the tokens of the login. There is no PKCE; the state protects the way
-//! back. Scopes stand between commas.
+//! Bringing an account in: the person chooses one of its boards, which pins go to that name none. There is no PKCE; the
+//! state protects the way back. Scopes stand between commas.
+//!
+//! **Invariant:** a login is one account, whichever board was chosen. Its refresh token is used up by each refresh, so two
+//! accounts with copies of it would end each other.
 //!
 //! <https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/>
 
@@ -8,12 +11,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
-use url::form_urlencoded;
 
 use super::{API, Call, FACTS, Pinterest, RefreshFault, Session, Tokens, WEB, is_id, limits, wire};
 use crate::networks::{
     App, Secret,
-    connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+    connect::{Began, Begin, Connect, ConnectFault, Connected, Finish, all_granted, app_of, tokens},
     server,
     wire::{json, text_of},
 };
@@ -30,8 +32,12 @@ impl Connect for Pinterest {
         API
     }
 
+    fn identity(&self, connected: &Connected) -> String {
+        super::user(&connected.native_id).to_owned()
+    }
+
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = known(ask.app, ask.server)?;
+        let app = app_of(ask.app, ask.server, "Pinterest")?;
         let web = server::sibling(ask.server, API, WEB);
         let scope = FACTS.scopes.join(",");
         let fields = [
@@ -41,16 +47,15 @@ impl Connect for Pinterest {
             ("scope", &scope),
             ("state", ask.state),
         ];
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         Ok(Began {
-            authorization_url: format!("{web}/oauth/?{query}"),
+            authorization_url: server::address(web, "/oauth/", &fields),
             issuer: web.to_owned(),
             registration: Secret::default(),
         })
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = known(ask.app, ask.server)?;
+        let app = app_of(ask.app, ask.server, "Pinterest")?;
         let host = server::host(ask.server);
         let fields = [
             ("grant_type", "authorization_code"),
@@ -75,11 +80,7 @@ impl Connect for Pinterest {
         }
         let tokens = tokens(&body, self.clock.now_ms())
             .ok_or_else(|| ConnectFault::WrongKind { server: host.clone(), network: "Pinterest" })?;
-        let granted: Vec<_> = text_of(&body, "scope").split([' ', ',']).collect();
-        let missing: Vec<_> = FACTS.scopes.iter().copied().filter(|scope| !granted.contains(scope)).collect();
-        if !text_of(&body, "scope").is_empty() && !missing.is_empty() {
-            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
-        }
+        all_granted(ask.server, FACTS.scopes, text_of(&body, "scope"))?;
         let user = self.read(ask.server, "/v5/user_account", &[], &tokens).await?;
         let boards = self.boards(ask.server, &tokens).await?;
         let connected: Vec<_> =
@@ -156,13 +157,6 @@ impl Pinterest {
     }
 }
 
-fn known<'a>(app: Option<&'a App>, server: &str) -> Result<&'a App, ConnectFault> {
-    app.ok_or_else(|| ConnectFault::Refused {
-        server: server::host(server),
-        why: "no Pinterest application is set up; add its id and secret to the settings".into(),
-    })
-}
-
 fn token_call(server: &str, app: &App, fields: &[(&str, &str)]) -> Call {
     let pair = format!("{}:{}", app.client_id, app.client_secret.expose());
     Call::post(server, "/v5/oauth/token")
@@ -170,7 +164,7 @@ fn token_call(server: &str, app: &App, fields: &[(&str, &str)]) -> Call {
         .form(fields)
 }
 
-/// A board with the account it belongs to.
+/// The account with one of its boards.
 fn connected(server: &str, user: &Value, board: &Value, tokens: &Tokens) -> Option<Connected> {
     let (user_id, username) = (text_of(user, "id"), text_of(user, "username"));
     let (id, name) = (text_of(board, "id"), text_of(board, "name"));
@@ -188,16 +182,5 @@ fn connected(server: &str, user: &Value, board: &Value, tokens: &Tokens) -> Opti
         refresh_token: tokens.refresh_token,
         access_expires_at: tokens.access_expires_at,
         extra: Secret::default(),
-    })
-}
-
-/// The tokens of an answer.
-fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
-    let secret = |name: &str| Some(text_of(body, name)).filter(|text| !text.is_empty()).map(Secret::new);
-    let lifetime = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
-    Some(Tokens {
-        access_token: secret("access_token")?,
-        refresh_token: secret("refresh_token"),
-        access_expires_at: lifetime.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1000))),
     })
 }

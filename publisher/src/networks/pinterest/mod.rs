@@ -1,7 +1,7 @@
-//! Pinterest: pins on boards. One login yields every board of its account, and a post goes to the board it was connected
-//! as. A pin always shows a picture or a video; there is no text alone, and nothing to reply with.
+//! Pinterest: pins on boards. An account is connected with one of its boards, and a post goes there unless it names
+//! another. A pin always shows a picture or a video; there is no text alone, and nothing to reply with.
 //!
-//! <https://developers.pinterest.com/docs/api/v5/> · `connect` brings boards in, `upload` brings videos up, `publish`
+//! <https://developers.pinterest.com/docs/api/v5/> · `connect` brings accounts in, `upload` brings videos up, `publish`
 //! builds the pin, `read` looks back, `errors` says what a refusal proves. The same pin twice is two pins, so a lost
 //! answer is settled by reading the board.
 
@@ -95,16 +95,10 @@ pub(super) fn limits() -> Limits {
 }
 
 /// The adapter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Pinterest {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for Pinterest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pinterest")
-    }
 }
 
 impl Pinterest {
@@ -120,9 +114,20 @@ impl Pinterest {
     }
 }
 
-/// The board an account was connected as: the last part of `<user>/<board>`.
-fn board(native_id: &str) -> &str {
-    native_id.rsplit('/').next().unwrap_or(native_id)
+/// Whose boards they are: the first part of `<user>/<board>`.
+fn user(native_id: &str) -> &str {
+    native_id.split('/').next().unwrap_or(native_id)
+}
+
+/// The handle of the board that a pin goes to: which one an account was connected with may change meanwhile.
+const BOARD: &str = "board";
+
+/// The board a pin goes to: the one its handle names, or its settings, or the last part of `<user>/<board>`.
+fn board(session: &Session, content: &Content, handles: &HandleMap) -> String {
+    let named = publish::settings(content).board_id;
+    let chosen = || session.native_id.rsplit('/').next().unwrap_or_default().to_owned();
+    let kept = handles.get(BOARD).and_then(Value::as_str).map(str::to_owned);
+    kept.unwrap_or_else(|| if named.is_empty() { chosen() } else { named })
 }
 
 /// Ids are numbers, longer than numbers of programs are; they stay texts.
@@ -145,11 +150,6 @@ impl Network for Pinterest {
         limits()
     }
 
-    /// Nothing varies.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
-    }
-
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
         publish::validate(limits, content, position)
     }
@@ -168,7 +168,11 @@ impl Network for Pinterest {
         } else {
             publish::pictures(session, work, media).await?
         };
-        Ok(Ready::new(publish::body(board(&session.native_id), &work.content, &source)))
+        if !handles.stored().contains_key(BOARD) {
+            handles.save(BOARD, board(session, &work.content, handles.stored()).into()).await?;
+        }
+        let board = board(session, &work.content, handles.stored());
+        Ok(Ready::new(publish::body(&board, &work.content, &source)))
     }
 
     async fn send(&self, armed: Armed, session: &Session, _work: &Work, ready: &Ready) -> Answer {
@@ -183,10 +187,10 @@ impl Network for Pinterest {
         &self,
         session: &Session,
         work: &Work,
-        _handles: &HandleMap,
+        handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        match self.matches(session, work, attempt).await {
+        match self.matches(session, work, handles, attempt).await {
             Ok(found) => match found.as_slice() {
                 [] => Found::Absent,
                 [_] if publish::is_wordless(&work.content) => Found::Unsure {

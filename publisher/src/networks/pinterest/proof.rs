@@ -5,41 +5,29 @@ use crate::{
         content::{Content, Media},
         settings::{PinterestSettings, Settings, SlackSettings},
     },
-    networks::proof::{Case, Way},
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG},
+    networks::proof::{
+        Case, Way,
+        shared::{jpeg, png, with},
+    },
+    testing::CLIP,
 };
 
-/// The first board of the login, which has a section.
+/// The account with its first board, which has a section.
 pub(super) const WAY: Way = Way::OAuth(|account| account.handle == "demo/Recipes");
 
 /// The number of that section: the board's own, three further.
 const SECTION: &str = "13609876543120987652";
 
+/// The account's other board.
+pub(super) const TRAVEL: &str = "13609876543120987650";
+
 pub(crate) fn cases() -> Vec<Case> {
-    let case = |kind, content, over, shape| Case {
-        network: "pinterest",
-        kind,
-        way: WAY,
-        content,
-        over,
-        shape,
-        refreshes: true,
-        visible: "publish",
-    };
+    let case = Case::of("pinterest", WAY, true);
     vec![
         case("image", image, image_over, include_str!("shapes/image.json")),
         case("carousel", carousel, carousel_over, include_str!("shapes/carousel.json")),
         case("video", video, video_over, include_str!("shapes/video.json")),
     ]
-}
-
-pub(super) fn png() -> Media {
-    let content_type = "image/png".into();
-    Media { media_id: PICTURE_PNG, content_type, size_bytes: 68, width: 1, height: 1, ..Media::default() }
-}
-
-pub(super) fn jpeg() -> Media {
-    Media { media_id: PICTURE_JPEG, content_type: "image/jpeg".into(), width: 32, height: 24, ..png() }
 }
 
 /// The largest and longest video that is accepted, as far as the content tells.
@@ -53,10 +41,6 @@ pub(super) fn film() -> Media {
         duration_ms: 900_000,
         ..Media::default()
     }
-}
-
-pub(super) fn with(text: &str, media: Vec<Media>) -> Content {
-    Content { text: text.into(), media, ..Content::default() }
 }
 
 pub(super) fn set(settings: PinterestSettings, content: Content) -> Content {
@@ -86,6 +70,7 @@ fn image_over() -> Vec<(Content, &'static str)> {
     let foreign = Content { settings: Settings::Slack(SlackSettings::default()), ..with("x", vec![png()]) };
     let nowhere = PinterestSettings { link: "example.com".into(), ..PinterestSettings::default() };
     let named = PinterestSettings { board_section_id: "soups".into(), ..PinterestSettings::default() };
+    let board = PinterestSettings { board_id: "Recipes".into(), ..PinterestSettings::default() };
     vec![
         (with(&filled("x", 801), vec![png()]), "TEXT_TOO_LONG"),
         (with("x", Vec::new()), "MEDIA_REQUIRED"),
@@ -93,6 +78,7 @@ fn image_over() -> Vec<(Content, &'static str)> {
         (one(titled(1, 2049)), "LINK_TOO_LONG"),
         (one(nowhere), "LINK"),
         (one(named), "SECTION"),
+        (one(board), "BOARD"),
         (with("x", vec![Media { alt_text: "a".repeat(501), ..png() }]), "ALT_TEXT_TOO_LONG"),
         (with("x", vec![Media { content_type: "image/gif".into(), ..png() }]), "IMAGE_TYPE"),
         (foreign, "SETTINGS_OF_ANOTHER_NETWORK"),
@@ -110,8 +96,12 @@ fn carousel_over() -> Vec<(Content, &'static str)> {
 }
 
 fn video(text: &str) -> Content {
-    let settings =
-        PinterestSettings { title: "Film".into(), cover_offset_ms: 2_900, ..PinterestSettings::default() };
+    let settings = PinterestSettings {
+        title: "Film".into(),
+        board_id: TRAVEL.into(),
+        cover_offset_ms: 2_900,
+        ..PinterestSettings::default()
+    };
     set(settings, with(text, vec![film()]))
 }
 

@@ -48,9 +48,14 @@ pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec
         let text = format!("the link has {length} characters, Pinterest accepts at most {LINK}");
         check.add("settings.pinterest.link", "LINK_TOO_LONG", text);
     }
-    if !settings.board_section_id.is_empty() && !is_id(&settings.board_section_id) {
-        let text = "the section of a board is named by its number".to_owned();
-        check.add("settings.pinterest.board_section_id", "SECTION", text);
+    for (name, id, reason) in [
+        ("board_id", &settings.board_id, "BOARD"),
+        ("board_section_id", &settings.board_section_id, "SECTION"),
+    ] {
+        if !id.is_empty() && !is_id(id) {
+            let text = "boards and their sections are named by their numbers".to_owned();
+            check.add(format!("settings.pinterest.{name}"), reason, text);
+        }
     }
     if settings.cover_offset_ms < 0 {
         let text = "the cover cannot come before the video's beginning".to_owned();

@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    AttemptFacts, Call, Fault, Pinterest, PostMetrics, Session, Work, board, errors, is_id, publish,
+    AttemptFacts, Call, Fault, HandleMap, Pinterest, PostMetrics, Session, Work, board, errors, is_id,
+    publish,
 };
 use crate::networks::wire::{self, json, text_of};
 
@@ -74,10 +75,11 @@ impl Pinterest {
         &self,
         session: &Session,
         work: &Work,
+        handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Result<Vec<Seen>, Fault> {
         let since = attempt.first_armed_at - SKEW;
-        let on = board(&session.native_id);
+        let on = board(session, &work.content, handles);
         let section = publish::settings(&work.content).board_section_id;
         let path = if section.is_empty() {
             format!("/v5/boards/{on}/pins")
@@ -94,7 +96,7 @@ impl Pinterest {
             let items = body.get("items").and_then(Value::as_array).ok_or_else(wire::unreadable)?;
             let pins: Vec<_> = items.iter().filter_map(Seen::read).collect();
             let recent: Vec<_> = pins.iter().filter(|seen| seen.created_at >= since).collect();
-            for seen in recent.iter().filter(|seen| fits(work, on, seen)) {
+            for seen in recent.iter().filter(|seen| fits(work, &on, seen)) {
                 let known = attempt.taken_native_ids.contains(&seen.id) || found.contains(seen);
                 found.extend((!known).then(|| (*seen).clone()));
             }

@@ -1,24 +1,28 @@
-//! The adapter against Pinterest's stand-in over a real socket: which boards are connected, what is pinned, what each
+//! The adapter against Pinterest's stand-in over a real socket: which boards are offered, what is pinned, what each
 //! lost answer proves, and what looking back finds. The ledger of what became visible is the judge.
 
 use serde_json::json;
 
 use super::{
     errors::RULES,
-    proof::{WAY, film, jpeg, png, with},
+    proof::{TRAVEL, WAY, film, set},
     *,
 };
 use crate::{
-    domain::outcome::{Outcome, RATE_LIMITED},
+    domain::{
+        outcome::{Outcome, RATE_LIMITED},
+        settings::PinterestSettings,
+    },
     networks::{
         App, Secret,
-        connect::{Begin, Connect, ConnectFault, Connected, Finish},
-        proof::{Stage, accepted},
+        connect::{Connect, ConnectFault, Connected},
+        proof::{
+            Stage, accepted,
+            shared::{self, jpeg, png, with},
+        },
     },
     testing::{Bench, Kept, TIME, app, attempt, clip, media_source},
 };
-
-const REDIRECT: &str = "https://mesh.example/oauth/callback";
 
 async fn stage() -> Stage {
     Stage::new("pinterest", WAY).await
@@ -31,35 +35,18 @@ async fn send(stage: &Stage, work: &Work, ready: &Ready) -> Outcome {
 
 async fn connect(bench: &Bench, app: &App) -> Result<Vec<Connected>, ConnectFault> {
     let pinterest = Pinterest::new(bench.http.clone(), bench.clock.clone());
-    let server = bench.server("pinterest");
-    let ask = Begin {
-        server: &server,
-        redirect_uri: REDIRECT,
-        state: "s",
-        challenge: "",
-        registration: None,
-        app: Some(app),
-    };
-    let began = pinterest.begin(ask).await?;
-    let back = bench.press(&began.authorization_url, "authorize").await;
-    let ask = Finish {
-        server: &server,
-        redirect_uri: REDIRECT,
-        registration: "",
-        code: &back["code"],
-        verifier: "",
-        app: Some(app),
-    };
-    pinterest.finish(ask).await
+    shared::login(bench, &pinterest, Some(app), str::to_owned).await
 }
 
 #[tokio::test]
-async fn one_login_connects_each_board_that_is_not_secret() {
+async fn one_login_is_one_account_with_a_choice_of_boards_that_are_not_secret() {
     let bench = Bench::new().await;
     let connected = connect(&bench, &app("pinterest")).await.unwrap();
     let handles: Vec<_> = connected.iter().map(|board| board.handle.as_str()).collect();
     assert_eq!(handles, ["demo/Recipes", "demo/Travel"]);
-    assert_eq!(board(&connected[0].native_id), "13609876543120987649", "longer than a number of 64 bits");
+    assert!(connected[0].native_id.ends_with("/13609876543120987649"), "longer than a number of 64 bits");
+    let pinterest = Pinterest::new(bench.http.clone(), bench.clock.clone());
+    assert_eq!(pinterest.identity(&connected[0]), pinterest.identity(&connected[1]));
     assert!(connected.iter().all(|board| board.refresh_token.is_some()));
     let wrong = App { client_secret: Secret::new("other"), ..app("pinterest") };
     let refused = connect(&bench, &wrong).await.unwrap_err();
@@ -162,7 +149,7 @@ async fn a_lost_pin_is_found_on_its_board_and_nothing_is_guessed() {
     accepted(&stage.send(&wordless, &ready).await);
     assert!(matches!(look(&wordless, &facts).await, Found::Unsure { .. }), "nothing tells it apart");
     stage.bench.fault("pinterest", "read", json!({ "kind": "status", "code": 503 })).await;
-    assert!(matches!(look(&work, &facts).await, Found::Unsure { .. }));
+    assert!(matches!(look(&work, &facts).await, Found::Unread(_)));
 }
 
 #[tokio::test]
@@ -247,6 +234,44 @@ async fn each_row_of_the_table_is_classified_and_nothing_else() {
     assert!(waits(answer.wire.hold), "{answer:?}");
     assert!(matches!(answer.outcome, Outcome::Transient { retry_after, .. } if waits(retry_after)));
     assert!(stage.bench.ledger().await.is_empty());
+}
+
+#[tokio::test]
+async fn one_account_pins_to_all_its_boards_with_the_tokens_of_each_refresh() {
+    let mut stage = stage().await;
+    let to_travel = |text: &str| {
+        let settings = PinterestSettings { board_id: TRAVEL.into(), ..PinterestSettings::default() };
+        set(settings, with(text, vec![png()]))
+    };
+    for n in 0..3 {
+        stage.publish(with(&format!("soup {n}"), vec![png()])).await;
+        stage.publish(to_travel(&format!("sea {n}"))).await;
+        let tokens = stage.network.refresh(&stage.session).await.unwrap();
+        stage.session.access_token = tokens.access_token;
+        stage.session.refresh_token = tokens.refresh_token;
+    }
+    let boards: Vec<_> = stage.bench.requests("publish").await;
+    let boards: Vec<_> = boards.iter().map(|call| call["body"]["board_id"].as_str().unwrap()).collect();
+    assert_eq!(boards, ["13609876543120987649", TRAVEL].repeat(3));
+
+    let work = stage.work(to_travel("lost at sea"));
+    let mut kept = Kept::default();
+    let ready = stage.ready(&work, &mut kept).await;
+    stage.bench.fault("pinterest", "publish", json!({ "kind": "accept_then_reset" })).await;
+    let facts = attempt();
+    send(&stage, &work, &ready).await;
+    let found = stage.network.reconcile(&stage.session, &work, &kept.handles, &facts).await;
+    assert!(matches!(found, Found::Live { .. }), "it is looked for on its own board: {found:?}");
+
+    let work = stage.work(with("moved", vec![png()]));
+    let mut kept = Kept::default();
+    let ready = stage.ready(&work, &mut kept).await;
+    stage.bench.fault("pinterest", "publish", json!({ "kind": "accept_then_reset" })).await;
+    send(&stage, &work, &ready).await;
+    stage.session.native_id = format!("{}/{TRAVEL}", user(&stage.session.native_id));
+    let found = stage.network.reconcile(&stage.session, &work, &kept.handles, &facts).await;
+    assert!(matches!(found, Found::Live { .. }), "and where it was sent to: {found:?}");
+    assert_eq!(stage.ready(&work, &mut kept).await, ready);
 }
 
 #[tokio::test]

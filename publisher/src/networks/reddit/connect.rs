@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    super::connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+    super::connect::{Began, Begin, Connect, ConnectFault, Connected, Finish, all_granted, app_of, tokens},
     Call, Reddit, SCOPES, SERVER, SITE, Secret, Tokens, agent, json, limits, server, text_of,
 };
 
@@ -22,7 +22,7 @@ impl Connect for Reddit {
 
     /// `duration=permanent` asks for a refresh token; without it the authorization ends after a day.
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = ask.app.ok_or_else(|| no_app(ask.server))?;
+        let app = app_of(ask.app, ask.server, "Reddit")?;
         let site = server::sibling(ask.server, SERVER, SITE);
         let scope = SCOPES.join(" ");
         let query = [
@@ -41,7 +41,7 @@ impl Connect for Reddit {
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = ask.app.ok_or_else(|| no_app(ask.server))?;
+        let app = app_of(ask.app, ask.server, "Reddit")?;
         let host = server::host(ask.server);
         let fields =
             [("grant_type", "authorization_code"), ("code", ask.code), ("redirect_uri", ask.redirect_uri)];
@@ -58,10 +58,8 @@ impl Connect for Reddit {
             _ => return Err(self.refusal(ask.server, &response)),
         }
         let tokens = tokens(&body, self.clock.now_ms()).ok_or_else(|| wrong_kind(ask.server))?;
-        let granted: Vec<_> = text_of(&body, "scope").split([' ', ',']).collect();
-        let missing: Vec<_> = SCOPES.iter().filter(|scope| !granted.contains(scope)).copied().collect();
-        if !missing.is_empty() && !granted.contains(&"*") {
-            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
+        if text_of(&body, "scope") != "*" {
+            all_granted(ask.server, SCOPES, text_of(&body, "scope"))?;
         }
         let call = Call::get(ask.server, "/api/v1/me", &[("raw_json", "1")])
             .bearer(tokens.access_token.expose())
@@ -114,23 +112,6 @@ fn without_query(address: &str) -> String {
             url.into()
         },
     )
-}
-
-/// The tokens of an answer; the refresh token is named only the first time, and stays.
-pub(super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
-    let secret = |name: &str| {
-        Some(text_of(body, name)).filter(|text| !text.is_empty()).map(|text| Secret::new(text.to_owned()))
-    };
-    let lifetime = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
-    Some(Tokens {
-        access_token: secret("access_token")?,
-        refresh_token: secret("refresh_token"),
-        access_expires_at: lifetime.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1000))),
-    })
-}
-
-fn no_app(server: &str) -> ConnectFault {
-    ConnectFault::RegistrationVoid { server: server::host(server) }
 }
 
 fn wrong_kind(server: &str) -> ConnectFault {

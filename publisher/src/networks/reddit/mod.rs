@@ -1,8 +1,8 @@
 //! Reddit through the Data API: submissions to a subreddit or the account's own profile, and comments below them.
 //!
 //! <https://www.reddit.com/dev/api> and <https://support.reddithelp.com/hc/en-us/articles/16160319875092> · `connect` brings
-//! accounts in, `publish` builds the request, `assets` uploads beforehand, `read` looks back, `errors` says what a refusal
-//! proves. Rejections come with status 200. There is no idempotency key: a lost answer is settled by the account's
+//! accounts in, `rules` holds a post against those of its subreddit, `assets` uploads beforehand, `publish` builds the
+//! request, `read` looks back, `errors` says what a refusal proves. Rejections come with status 200. There is no idempotency key: a lost answer is settled by the account's
 //! own listing. Posts with media have no id when they are accepted, and appear in that listing later.
 
 mod assets;
@@ -12,6 +12,7 @@ mod errors;
 pub(crate) mod proof;
 mod publish;
 mod read;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -97,16 +98,10 @@ pub(super) fn limits() -> Limits {
 }
 
 /// The adapter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Reddit {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for Reddit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reddit")
-    }
 }
 
 impl Reddit {
@@ -175,11 +170,6 @@ impl Network for Reddit {
         limits()
     }
 
-    /// Nothing varies.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
-    }
-
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
         publish::validate(limits, content, position)
     }
@@ -191,6 +181,7 @@ impl Network for Reddit {
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<Ready, Fault> {
+        self.rules_step(session, work, handles).await?;
         let mut assets = Vec::with_capacity(work.content.media.len());
         for (i, item) in work.content.media.iter().enumerate() {
             assets.push(self.asset_step(session, work, item, i, media, handles).await?);
@@ -217,9 +208,7 @@ impl Network for Reddit {
         _handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.found(session, work, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.found(session, work, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     async fn poll(&self, session: &Session, work: &Work, handle: &str) -> Answer {
@@ -257,7 +246,7 @@ impl Network for Reddit {
         let response = response.map_err(|error| wire::unrefreshed(&error))?;
         let body = json(&response).unwrap_or_default();
         match (response.status().as_u16(), text_of(&body, "error")) {
-            (200, "") => connect::tokens(&body, self.clock.now_ms())
+            (200, "") => super::connect::tokens(&body, self.clock.now_ms())
                 .ok_or_else(|| RefreshFault::Lost("Reddit's answer holds no token".into())),
             (200, "invalid_grant") => Err(RefreshFault::Revoked("invalid_grant".into())),
             (400, _) if body["error"] == 400 => Err(RefreshFault::Revoked(text_of(&body, "message").into())),

@@ -7,24 +7,17 @@ use crate::{
     },
     networks::{
         files::IN_MEMORY,
-        proof::{Case, Way},
+        proof::{
+            Case, Way,
+            shared::{film, jpeg, png, with},
+        },
     },
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG, clip},
 };
 
 pub(super) const WAY: Way = Way::OAuth(|_| true);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case = |kind, content, over, shape| Case {
-        network: "reddit",
-        kind,
-        way: WAY,
-        content,
-        over,
-        shape,
-        refreshes: true,
-        visible: "publish",
-    };
+    let case = Case::of("reddit", WAY, true);
     vec![
         case("text", text, text_over, include_str!("shapes/text.json")),
         case("link", link, link_over, include_str!("shapes/link.json")),
@@ -32,31 +25,6 @@ pub(crate) fn cases() -> Vec<Case> {
         case("carousel", gallery, gallery_over, include_str!("shapes/carousel.json")),
         case("video", video, video_over, include_str!("shapes/video.json")),
     ]
-}
-
-pub(super) fn png() -> Media {
-    let content_type = "image/png".into();
-    Media { media_id: PICTURE_PNG, content_type, size_bytes: 68, width: 1, height: 1, ..Media::default() }
-}
-
-pub(super) fn jpeg() -> Media {
-    Media { media_id: PICTURE_JPEG, content_type: "image/jpeg".into(), ..png() }
-}
-
-pub(super) fn film() -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: clip().len() as i64,
-        width: 64,
-        height: 64,
-        duration_ms: 1000,
-        ..Media::default()
-    }
-}
-
-pub(super) fn with(text: &str, media: Vec<Media>) -> Content {
-    Content { text: text.into(), media, ..Content::default() }
 }
 
 pub(super) fn set(settings: RedditSettings, content: Content) -> Content {

@@ -219,14 +219,11 @@ pub(super) fn answer(session: &Session, response: &Response<Bytes>, resend: bool
     }
     let already = (!resend).then(|| wire::judge(&[errors::ALREADY], status, &code)).flatten();
     let proof = already.or_else(|| wire::judge(errors::RULES, status, &code));
-    let outcome = match wire::refused(proof, status, response.headers(), Vec::new, now_ms) {
-        Outcome::Transient { code, message, retry_after } => {
-            let wait = errors::pause(&body).or_else(|| errors::exhausted(response.headers()));
-            seen.hold = wait.or(seen.hold);
-            Outcome::Transient { code, message, retry_after: wait.or(retry_after) }
-        }
-        other => other,
-    };
+    let wait = errors::pause(&body).or_else(|| errors::exhausted(response.headers()));
+    let outcome = wire::refused(proof, status, response.headers(), Vec::new, now_ms).waiting(wait);
+    if matches!(outcome, Outcome::Transient { .. }) {
+        seen.hold = wait.or(seen.hold);
+    }
     Answer { outcome, wire: seen }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    proof::{WAY, film, in_test, png, set, with},
+    proof::{WAY, in_test, set},
     *,
 };
 use crate::{
@@ -16,13 +16,14 @@ use crate::{
         settings::RedditSettings,
     },
     networks::{
-        connect::{Begin, Connect, ConnectFault, Connected, Finish},
-        proof::{Stage, accepted},
+        connect::{ConnectFault, Connected},
+        proof::{
+            Stage, accepted,
+            shared::{self, film, png, proves, with},
+        },
     },
     testing::{Bench, Kept, TIME, app, attempt},
 };
-
-const REDIRECT: &str = "https://mesh.example/oauth/callback";
 
 async fn stage() -> Stage {
     Stage::new("reddit", WAY).await
@@ -30,26 +31,7 @@ async fn stage() -> Stage {
 
 async fn login(bench: &Bench, change: impl Fn(&str) -> String) -> Result<Vec<Connected>, ConnectFault> {
     let reddit = Reddit::new(bench.http.clone(), bench.clock.clone());
-    let (server, app) = (bench.server("reddit"), app("reddit"));
-    let ask = Begin {
-        server: &server,
-        redirect_uri: REDIRECT,
-        state: "s",
-        challenge: "c",
-        registration: None,
-        app: Some(&app),
-    };
-    let began = reddit.begin(ask).await?;
-    let back = bench.press(&change(&began.authorization_url), "authorize").await;
-    let ask = Finish {
-        server: &server,
-        redirect_uri: REDIRECT,
-        registration: "",
-        code: &back["code"],
-        verifier: "v",
-        app: Some(&app),
-    };
-    reddit.finish(ask).await
+    shared::login(bench, &reddit, Some(&app("reddit")), change).await
 }
 
 fn titled(title: &str, text: &str) -> Content {
@@ -104,7 +86,7 @@ async fn a_lost_answer_is_settled_by_the_listing() {
     let look = async || stage.network.reconcile(&stage.session, &work, &HandleMap::new(), &attempt()).await;
     assert_eq!(look().await, Found::Absent);
     stage.bench.fault("reddit", "read", json!({ "kind": "status", "code": 503 })).await;
-    assert!(matches!(look().await, Found::Unsure { .. }));
+    assert!(matches!(look().await, Found::Unread(_)));
     for _ in 0..2 {
         stage.send(&work, &ready).await;
     }
@@ -134,7 +116,7 @@ async fn media_are_uploaded_before_and_appear_later() {
     let work = stage.work(set(in_test(), with("a film", vec![film()])));
     let mut kept = Kept::default();
     let ready = stage.ready(&work, &mut kept).await;
-    assert_eq!(kept.handles.keys().collect::<Vec<_>>(), ["asset.0", "poster"]);
+    assert_eq!(kept.handles.keys().collect::<Vec<_>>(), ["asset.0", "poster", "rules"]);
     let uploads = stage.bench.requests("media_upload").await;
     let to_storage: Vec<_> = uploads.iter().filter(|call| call["path"] == "/reddit/s3").collect();
     assert_eq!((uploads.len(), to_storage.len()), (4, 2));
@@ -225,13 +207,7 @@ async fn each_listed_refusal_is_what_the_table_says_and_nothing_else_is_definite
             None => json!({ "json": { "errors": [[text, "of it", "sr"]] } }),
         };
         let outcome = send(status, body).await;
-        let fits = match (proof, &outcome) {
-            (wire::Proof::Rejected(expected, _), Outcome::Rejected { code, .. })
-            | (wire::Proof::Transient(expected, _), Outcome::Transient { code, .. }) => expected == code,
-            (wire::Proof::TokenExpired, Outcome::TokenExpired) => true,
-            _ => false,
-        };
-        assert!(fits, "{status} {text}: {outcome:?}");
+        assert!(proves(proof, &outcome), "{status} {text}: {outcome:?}");
     }
     for (status, body) in [
         (200, json!({ "json": { "errors": [["SOMETHING_NEW", "x", "y"]] } })),
@@ -262,7 +238,18 @@ async fn refusals_of_the_subreddit_itself_are_understood() {
     let sent = async |subreddit: &str, flair_id: &str| {
         let settings = RedditSettings { subreddit: subreddit.into(), flair_id: flair_id.into(), ..in_test() };
         let work = stage.work(set(settings, with("hi", Vec::new())));
+        // As where the rules are not shown to the account.
+        let hidden =
+            json!({ "kind": "status", "code": 403, "body": { "message": "Forbidden", "error": 403 } });
+        stage
+            .bench
+            .control(
+                "script",
+                &json!({ "network": "reddit", "operation": "read", "times": 2, "fault": hidden }),
+            )
+            .await;
         let ready = stage.ready(&work, &mut Kept::default()).await;
+        stage.bench.clear_script().await;
         stage.send(&work, &ready).await.outcome
     };
     for (subreddit, flair, expected) in [
@@ -271,6 +258,7 @@ async fn refusals_of_the_subreddit_itself_are_understood() {
         ("linksonly", "", "KIND_NOT_ALLOWED"),
         ("flairs", "", "FLAIR"),
         ("test", "f-2", "FLAIR"),
+        ("strict", "", "CONTENT_REFUSED"),
     ] {
         let refused = sent(subreddit, flair).await;
         assert!(
@@ -282,10 +270,62 @@ async fn refusals_of_the_subreddit_itself_are_understood() {
         let made = sent(subreddit, "").await;
         assert!(matches!(made, Outcome::Accepted { .. }), "{subreddit}: {made:?}");
     }
-    let request = &stage.bench.requests("publish").await[6];
+    let request = &stage.bench.requests("publish").await[7];
     assert!(request["body"].as_str().unwrap().contains("sr=u_demo"), "its own profile: {request}");
     let agent = request["headers"]["user-agent"].as_str().unwrap();
     assert_eq!(agent, format!("web:postmesh.sandbox-reddit:v{} (by /u/demo)", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_rule_of_the_subreddit_is_named_before_anything_is_uploaded_or_sent() {
+    let stage = stage().await;
+    let prepare = async |content: Content, settings: RedditSettings, kept: &mut Kept| {
+        let work = stage.work(set(settings, content));
+        stage.network.prepare(&stage.session, &work, &stage.library.source(), kept).await
+    };
+    let to = |subreddit: &str, flair_id: &str| RedditSettings {
+        subreddit: subreddit.into(),
+        flair_id: flair_id.into(),
+        ..RedditSettings::default()
+    };
+    let choose = "wants a flair: set the id of one of f-1 (News), f-3 (Question).";
+    for (settings, content, code, words) in [
+        (to("nowhere", ""), with("hi", Vec::new()), "SUBREDDIT_GONE", "no such subreddit"),
+        (to("flairs", ""), with("hi", vec![png()]), "FLAIR", choose),
+        (to("test", "f-2"), with("hi", Vec::new()), "FLAIR", choose),
+        (
+            to("strict", "f-1"),
+            with("[OC] spam", vec![png(); 2]),
+            "SUBREDDIT_RULES",
+            "r/strict wants a title of at least 10 characters, this one has 9; a title without `spam`; a gallery of at \
+             least 3 pictures, this one has 2.",
+        ),
+        (
+            to("strict", ""),
+            with("a title\nand its text", Vec::new()),
+            "SUBREDDIT_RULES",
+            "this one has 7; a title with [OC] or [Meta]; a flair: set the id",
+        ),
+    ] {
+        let refused = prepare(content, settings, &mut Kept::default()).await.unwrap_err();
+        assert!(
+            matches!(&refused, Fault::Rejected { code: found, message } if found == code && message.contains(words)),
+            "{refused:?}"
+        );
+    }
+    stage.bench.fault("reddit", "read", json!({ "kind": "status", "code": 503 })).await;
+    let away = prepare(with("hi", Vec::new()), to("test", ""), &mut Kept::default()).await;
+    assert!(matches!(away, Err(Fault::Transient { .. })), "they are read later: {away:?}");
+    for operation in ["publish", "media_upload"] {
+        assert_eq!(stage.bench.requests(operation).await.len(), 0);
+    }
+    let work = stage.work(set(to("strict", "f-3"), with("[Meta] the title\nand its text", Vec::new())));
+    let mut kept = Kept::default();
+    let ready = stage.ready(&work, &mut kept).await;
+    let calls = stage.bench.all_requests().await.len();
+    assert_eq!(stage.ready(&work, &mut kept).await, ready);
+    assert_eq!(stage.bench.all_requests().await.len(), calls, "they are read once");
+    accepted(&stage.send(&work, &ready).await);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     super::{
-        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish, all_granted, app_of},
         server,
         wire::Call,
     },
@@ -49,7 +49,7 @@ impl Connect for Slack {
     }
 
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = ask.app.ok_or_else(|| no_app(ask.server))?;
+        let app = app_of(ask.app, ask.server, "Slack")?;
         let scopes = SCOPES.join(",");
         let query = [
             ("client_id", app.client_id.as_str()),
@@ -65,7 +65,7 @@ impl Connect for Slack {
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = ask.app.ok_or_else(|| no_app(ask.server))?;
+        let app = app_of(ask.app, ask.server, "Slack")?;
         let fields = [
             ("client_id", app.client_id.as_str()),
             ("client_secret", app.client_secret.expose()),
@@ -85,11 +85,7 @@ impl Connect for Slack {
                 .to_owned();
             return Err(ConnectFault::Refused { server: host, why });
         }
-        let scopes: Vec<_> = text_of(&granted, "scope").split(',').map(str::trim).collect();
-        let missing: Vec<_> = SCOPES.iter().filter(|scope| !scopes.contains(scope)).copied().collect();
-        if !missing.is_empty() {
-            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
-        }
+        all_granted(ask.server, SCOPES, text_of(&granted, "scope"))?;
         let me = self.call(ask.server, method(ask.server, token, "auth.test").form(&[])).await?;
         let channels = self.channels(ask.server, token).await?;
         let team = (text_of(&me, "team_id"), text_of(&me, "team"));
@@ -184,10 +180,6 @@ fn connected(
         access_expires_at: None,
         extra: Secret::new(serde_json::to_string(&extra).expect("a text and a boolean")),
     })
-}
-
-fn no_app(server: &str) -> ConnectFault {
-    ConnectFault::RegistrationVoid { server: server::host(server) }
 }
 
 fn wrong_kind(server: &str) -> ConnectFault {

@@ -94,16 +94,10 @@ pub(super) fn limits() -> Limits {
 }
 
 /// The adapter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Slack {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for Slack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Slack")
-    }
 }
 
 impl Slack {
@@ -147,11 +141,6 @@ impl Network for Slack {
 
     fn limits(&self) -> Limits {
         limits()
-    }
-
-    /// Nothing varies: the key is part of the work.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
     }
 
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{
-    proof::{WAY, film, jpeg, png, with},
-    *,
-};
+use super::{proof::WAY, *};
 use crate::{
     domain::{
         content::Media,
@@ -16,13 +13,14 @@ use crate::{
         outcome::{Outcome, RATE_LIMITED},
     },
     networks::{
-        connect::{Begin, Connect, ConnectFault, Connected, Finish},
-        proof::{Stage, Way, accepted},
+        connect::{ConnectFault, Connected},
+        proof::{
+            Stage, Way, accepted,
+            shared::{self, film, jpeg, png, proves, with},
+        },
     },
     testing::{Bench, Kept, TIME, app, attempt},
 };
-
-const REDIRECT: &str = "https://mesh.example/oauth/callback";
 
 async fn stage() -> Stage {
     Stage::new("slack", WAY).await
@@ -30,26 +28,7 @@ async fn stage() -> Stage {
 
 async fn login(bench: &Bench, change: impl Fn(&str) -> String) -> Result<Vec<Connected>, ConnectFault> {
     let slack = Slack::new(bench.http.clone(), bench.clock.clone());
-    let (server, app) = (bench.server("slack"), app("slack"));
-    let ask = Begin {
-        server: &server,
-        redirect_uri: REDIRECT,
-        state: "s",
-        challenge: "c",
-        registration: None,
-        app: Some(&app),
-    };
-    let began = slack.begin(ask).await?;
-    let back = bench.press(&change(&began.authorization_url), "authorize").await;
-    let ask = Finish {
-        server: &server,
-        redirect_uri: REDIRECT,
-        registration: "",
-        code: &back["code"],
-        verifier: "v",
-        app: Some(&app),
-    };
-    slack.finish(ask).await
+    shared::login(bench, &slack, Some(&app("slack")), change).await
 }
 
 #[tokio::test]
@@ -111,7 +90,7 @@ async fn a_lost_answer_is_settled_by_the_mark_of_the_message() {
         async || stage.network.reconcile(&stage.session, &dropped, &HandleMap::new(), &attempt()).await;
     assert_eq!(look().await, Found::Absent);
     stage.bench.fault("slack", "read", json!({ "kind": "throttle", "retry_after_s": 60 })).await;
-    assert!(matches!(look().await, Found::Unsure { .. }));
+    assert!(matches!(look().await, Found::Unread(_)));
     for _ in 0..2 {
         stage.send(&dropped, &ready).await;
     }
@@ -220,13 +199,7 @@ async fn each_listed_refusal_is_what_the_table_says_and_nothing_else_is_definite
     for rule in errors::RULES {
         let (status, text, proof) = rule.parts();
         let outcome = send(status, json!({ "ok": false, "error": text })).await;
-        let fits = match (proof, &outcome) {
-            (wire::Proof::Rejected(expected, _), Outcome::Rejected { code, .. })
-            | (wire::Proof::Transient(expected, _), Outcome::Transient { code, .. }) => expected == code,
-            (wire::Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
-            _ => false,
-        };
-        assert!(fits, "{status} {text}: {outcome:?}");
+        assert!(proves(proof, &outcome), "{status} {text}: {outcome:?}");
     }
     for (status, body) in [
         (200, json!({ "ok": false, "error": "internal_error" })),

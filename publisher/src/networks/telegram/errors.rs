@@ -100,12 +100,6 @@ pub(super) fn retry_after(body: &Value) -> Option<Duration> {
 /// What a refusal means for a call that makes nothing visible.
 pub(super) fn fault(response: &Response<Bytes>, now_ms: i64) -> Fault {
     let body = json(response).unwrap_or_default();
-    let description = description(&body);
-    let wait = retry_after(&body);
-    if let Some(proof) = wire::judge(RULES, response.status(), description) {
-        wire::fault(proof, wait)
-    } else {
-        let text = Some(description).filter(|text| !text.is_empty());
-        wire::refused_as(&[], response, text, now_ms)
-    }
+    let text = Some(description(&body)).filter(|text| !text.is_empty());
+    wire::refused_as(RULES, response, text, now_ms).waiting(retry_after(&body))
 }

@@ -89,16 +89,10 @@ pub(super) fn limits() -> Limits {
 }
 
 /// The adapter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Telegram {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for Telegram {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Telegram")
-    }
 }
 
 impl Telegram {
@@ -132,11 +126,6 @@ impl Network for Telegram {
 
     fn limits(&self) -> Limits {
         limits()
-    }
-
-    /// Nothing varies.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
     }
 
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {

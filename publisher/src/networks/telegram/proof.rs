@@ -5,8 +5,10 @@ use crate::{
         content::{Content, Media},
         settings::{Settings, SlackSettings, TelegramSettings},
     },
-    networks::proof::{Case, Way},
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG, clip},
+    networks::proof::{
+        Case, Way,
+        shared::{film, jpeg, png, with},
+    },
 };
 
 /// The stand-in's bot and its channel.
@@ -16,47 +18,13 @@ pub(super) const WAY: Way = Way::Login(|account| {
 });
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case = |kind, content, over, shape| Case {
-        network: "telegram",
-        kind,
-        way: WAY,
-        content,
-        over,
-        shape,
-        refreshes: false,
-        visible: "publish",
-    };
+    let case = Case::of("telegram", WAY, false);
     vec![
         case("text", text, text_over, include_str!("shapes/text.json")),
         case("image", image, image_over, include_str!("shapes/image.json")),
         case("carousel", album, album_over, include_str!("shapes/carousel.json")),
         case("video", video, video_over, include_str!("shapes/video.json")),
     ]
-}
-
-pub(super) fn png() -> Media {
-    let content_type = "image/png".into();
-    Media { media_id: PICTURE_PNG, content_type, size_bytes: 68, width: 1, height: 1, ..Media::default() }
-}
-
-pub(super) fn jpeg() -> Media {
-    Media { media_id: PICTURE_JPEG, content_type: "image/jpeg".into(), ..png() }
-}
-
-pub(super) fn film() -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: clip().len() as i64,
-        width: 64,
-        height: 64,
-        duration_ms: 1000,
-        ..Media::default()
-    }
-}
-
-pub(super) fn with(text: &str, media: Vec<Media>) -> Content {
-    Content { text: text.into(), media, ..Content::default() }
 }
 
 /// The text, filled up to so many UTF-16 units with an emoji of two.

@@ -48,18 +48,8 @@ pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec
             check.add(format!("media[{i}]"), "ANIMATION_IN_ALBUM", text);
         }
     }
-    let together: i64 = content.media.iter().map(|item| item.size_bytes.min(most_bytes(limits, item))).sum();
-    if together > TOGETHER {
-        let text = format!(
-            "the files have {together} bytes together, Telegram accepts at most {TOGETHER} in one message"
-        );
-        check.add("media", "MEDIA_TOO_LARGE", text);
-    }
+    check.together(content, TOGETHER);
     check.into_violations()
-}
-
-fn most_bytes(limits: &Limits, item: &Media) -> i64 {
-    if item.is_video() { limits.video_bytes } else { limits.image_bytes }
 }
 
 fn is_animation(item: &Media) -> bool {
@@ -197,12 +187,7 @@ pub(super) fn answer(session: &Session, response: &Response<Bytes>, now_ms: i64)
         seen.hold = wait.filter(|wait| !wait.is_zero()).or(seen.hold);
     }
     let proof = wire::judge(errors::RULES, status, text);
-    let outcome = match wire::refused(proof, status, response.headers(), Vec::new, now_ms) {
-        Outcome::Transient { code, message, retry_after } => {
-            Outcome::Transient { code, message, retry_after: wait.or(retry_after) }
-        }
-        other => other,
-    };
+    let outcome = wire::refused(proof, status, response.headers(), Vec::new, now_ms).waiting(wait);
     Answer { outcome, wire: seen }
 }
 

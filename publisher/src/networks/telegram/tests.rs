@@ -3,10 +3,7 @@
 
 use serde_json::json;
 
-use super::{
-    proof::{WAY, film, jpeg, png, with},
-    *,
-};
+use super::{proof::WAY, *};
 use crate::{
     domain::{
         content::Media,
@@ -16,7 +13,10 @@ use crate::{
     },
     networks::{
         connect::{Connect, ConnectFault},
-        proof::{Stage, accepted},
+        proof::{
+            Stage, accepted,
+            shared::{film, jpeg, png, proves, with},
+        },
     },
     testing::{Bench, Kept, PNG, attempt},
 };
@@ -146,13 +146,7 @@ async fn each_listed_refusal_is_what_the_table_says() {
         let fault = json!({ "kind": "status", "code": status, "body": body });
         stage.bench.fault("telegram", "publish", fault).await;
         let outcome = stage.send(&work, &ready).await.outcome;
-        let fits = match (proof, &outcome) {
-            (wire::Proof::Rejected(expected, _), Outcome::Rejected { code, .. })
-            | (wire::Proof::Transient(expected, _), Outcome::Transient { code, .. }) => expected == code,
-            (wire::Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
-            _ => false,
-        };
-        assert!(fits, "{status} {text}: {outcome:?}");
+        assert!(proves(proof, &outcome), "{status} {text}: {outcome:?}");
     }
     stage.bench.fault("telegram", "publish", json!({ "kind": "throttle", "retry_after_s": 35 })).await;
     let answer = stage.send(&work, &ready).await;

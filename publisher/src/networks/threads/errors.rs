@@ -2,22 +2,14 @@
 //! (<https://developers.facebook.com/docs/threads/troubleshooting>, and the codes of the Graph API). A 5xx never proves
 //! anything: `threads_publish` has answered 500 with code 10 for containers that were published all the same.
 
-use bytes::Bytes;
-use http::Response;
-
 use super::super::{
-    graph,
+    graph::{self, THROTTLED},
     wire::{Proof, Rule, rule},
 };
 use crate::domain::outcome::RATE_LIMITED;
 
 /// The container or post that was asked for is not there, or not there yet.
 pub(super) const NOT_THERE: &str = "24/4279009";
-
-/// A file's address did not answer with the file.
-pub(super) const NOT_FETCHED: &str = "9004/2207052";
-
-const ASKS_TO_WAIT: Proof = Proof::Transient(RATE_LIMITED, "The network asks to wait.");
 
 /// First match wins; statuses 400 to 429 alike, see [`graph::judge`].
 pub(super) const RULES: &[Rule] = &[
@@ -40,11 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         NOT_THERE,
         Proof::Transient("CONTAINER_NOT_SEEN", "The network does not show the prepared post yet."),
     ),
-    rule(
-        400,
-        NOT_FETCHED,
-        Proof::Transient("MEDIA_NOT_FETCHED", "The network could not download the media from this server."),
-    ),
+    rule(400, "9004/2207052", graph::NOT_FETCHED),
     // 250 posts and 1000 replies in 24 hours.
     rule(
         400,
@@ -60,10 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         ),
     ),
     // Limits of the application, the account and the business use case.
-    rule(400, "4/0", ASKS_TO_WAIT),
-    rule(400, "17/", ASKS_TO_WAIT),
-    rule(400, "32/", ASKS_TO_WAIT),
-    rule(400, "613/", ASKS_TO_WAIT),
+    rule(400, THROTTLED, Proof::Transient(RATE_LIMITED, "The network asks to wait.")),
     // Parameters are checked before anything is made; a text that is too long is among them.
     rule(
         400,
@@ -74,13 +59,3 @@ pub(super) const RULES: &[Rule] = &[
         ),
     ),
 ];
-
-/// Whether the object asked for is not there.
-pub(super) fn is_missing(response: &Response<Bytes>) -> bool {
-    response.status().is_client_error() && (code(response) == NOT_THERE || graph::is_missing(response))
-}
-
-/// The `code/subcode` of a refusal; empty without one.
-pub(super) fn code(response: &Response<Bytes>) -> String {
-    graph::refusal(response).map(|refusal| refusal.code).unwrap_or_default()
-}

@@ -1,10 +1,11 @@
 //! Threads: a container is made, filled and made ready out of sight, and one small call publishes it.
 //!
-//! <https://developers.facebook.com/docs/threads> · `connect` brings accounts in and renews their tokens, `publish` makes
-//! containers and publishes them, `read` looks back, `errors` says what a refusal proves. A lost answer is settled by the
+//! <https://developers.facebook.com/docs/threads> · `connect` brings accounts in, `container` is what is prepared, `publish`
+//! the one visible request, `read` looks back, `errors` says what a refusal proves. A lost answer is settled by the
 //! container: its status says whether it became a post, and publishing the same container again cannot make two.
 
 mod connect;
+mod container;
 mod errors;
 #[cfg(test)]
 pub(crate) mod proof;
@@ -16,23 +17,21 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Response};
 use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::Value;
 
 use super::{
     Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, PostMetrics, Ready, RefreshFault,
-    Secret, Session, Tokens, graph,
+    Session, Tokens,
+    graph::{self, Api, Bearer, Containers, Spare},
     limits::{Counting, Limits, Permits, Violation},
-    server,
-    wire::{self, Call},
+    wire::{self, Call, text_of},
 };
 use crate::{
     domain::{
         content::Content,
         delivery::{AttemptFacts, Work},
-        outcome::{Answer, DeliveryClass, Fault, Found},
+        outcome::{Answer, DeliveryClass, Fault, Found, Outcome},
     },
     media::MediaSource,
     store::Armed,
@@ -86,8 +85,7 @@ pub(super) fn limits() -> Limits {
 /// The adapter.
 #[derive(Clone)]
 pub struct Threads {
-    http: GuardedClient,
-    clock: Arc<dyn Clock>,
+    api: Api,
 }
 
 impl std::fmt::Debug for Threads {
@@ -97,25 +95,10 @@ impl std::fmt::Debug for Threads {
 }
 
 impl Threads {
-    /// Speaks through this client.
+    /// Speaks through this client. Tokens are parameters here, as the network documents them.
     pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock }
-    }
-
-    /// A call that makes nothing visible; anything but a 2xx is a fault.
-    async fn ask(&self, call: Call) -> Result<Response<Bytes>, Fault> {
-        let response = call.read(&self.http).await?;
-        if response.status().is_success() { Ok(response) } else { Err(self.fault(&response)) }
-    }
-
-    fn fault(&self, response: &Response<Bytes>) -> Fault {
-        graph::fault(errors::RULES, response, self.clock.now_ms())
-    }
-
-    /// A read with the account's token. Tokens are parameters here, as the network documents them.
-    fn get(session: &Session, path: &str, query: &[(&str, &str)]) -> Call {
-        let token = [("access_token", session.access_token.expose())];
-        Call::get(&session.server, path, &[query, &token].concat())
+        let (version, bearer) = ("/v1.0", Bearer::Parameter);
+        Self { api: Api { http, clock, version, bearer, rules: errors::RULES } }
     }
 }
 
@@ -145,18 +128,20 @@ impl Network for Threads {
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<Ready, Fault> {
-        let container = match work.content.media.as_slice() {
-            [] | [_] => self.single(session, work, media, handles).await?,
-            _ => self.carousel(session, work, media, handles).await?,
-        };
-        Ok(Ready::new(container.request()))
+        Ok(Ready::new(publish::prepared(&self.contain(session, work, media, handles).await?)))
     }
 
-    async fn send(&self, armed: Armed, session: &Session, _work: &Work, ready: &Ready) -> Answer {
-        match publish::request(session, &ready.request).publish(&self.http, armed).await {
-            Ok(response) => publish::answer(&response, &ready.request, self.clock.now_ms()),
-            Err(error) => wire::unanswered(&error),
+    async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer {
+        let spare = Spare::of(&armed);
+        let mut answer = match publish::request(session, &ready.request).publish(&self.api.http, armed).await
+        {
+            Ok(response) => publish::answer(&response, work, &ready.request, self.api.clock.now_ms()),
+            Err(error) => return wire::unanswered(&error),
+        };
+        if let Outcome::Accepted { native_id, url } = &mut answer.outcome {
+            *url = spare.read(self.api.permalink(session, native_id, read::PERMALINK)).await;
         }
+        answer
     }
 
     async fn reconcile(
@@ -166,9 +151,7 @@ impl Network for Threads {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        self.look(session, work, handles, attempt)
-            .await
-            .unwrap_or_else(Found::Unread)
+        self.look(session, work, handles, attempt).await.unwrap_or_else(Found::Unread)
     }
 
     /// Post by post: insights are read one by one.
@@ -181,19 +164,11 @@ impl Network for Threads {
     }
 
     async fn delete(&self, session: &Session, native_id: &str) -> Result<(), Fault> {
-        let path = format!("/v1.0/{}", read::segment(native_id));
-        let token = [("access_token", session.access_token.expose())];
-        let call = Call::new(Method::DELETE, server::address(&session.server, &path, &token));
-        let response = call.read(&self.http).await?;
-        if response.status().is_success() || errors::is_missing(&response) {
-            Ok(())
-        } else {
-            Err(self.fault(&response))
-        }
+        self.api.delete(session, native_id).await
     }
 
     async fn refresh(&self, session: &Session) -> Result<Tokens, RefreshFault> {
-        self.renew(session).await
+        graph::renewed(&self.api, session, "th_refresh_token", connect::NAME).await
     }
 
     /// The network has no call that takes an authorization back: the user removes the application in the settings of

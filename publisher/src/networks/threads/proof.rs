@@ -5,8 +5,11 @@ use crate::{
         content::{Content, Media},
         settings::{Settings, ThreadsSettings},
     },
-    networks::proof::{Case, Way},
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG, clip},
+    networks::{
+        graph::stage::{film, still},
+        proof::{Case, Way},
+    },
+    testing::{PICTURE_JPEG, PICTURE_PNG},
 };
 
 /// One case for each kind.
@@ -46,27 +49,7 @@ fn full(text: &str) -> String {
 }
 
 pub(super) fn picture() -> Media {
-    Media {
-        media_id: PICTURE_JPEG,
-        content_type: "image/jpeg".into(),
-        size_bytes: 1_000,
-        width: 32,
-        height: 24,
-        alt_text: "a".repeat(1000),
-        duration_ms: 0,
-    }
-}
-
-pub(super) fn film() -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: i64::try_from(clip().len()).unwrap(),
-        width: 64,
-        height: 64,
-        alt_text: String::new(),
-        duration_ms: 1000,
-    }
+    still(PICTURE_JPEG, &"a".repeat(1000))
 }
 
 pub(super) fn with(text: String, media: Vec<Media>) -> Content {
@@ -110,41 +93,35 @@ fn over_image() -> Vec<(Content, &'static str)> {
         (one(Media { alt_text: "a".repeat(1001), ..picture() }), "ALT_TEXT_TOO_LONG"),
         (one(gif(10)), "IMAGE_TYPE"),
         (one(gif(8_000_001)), "IMAGE_TOO_LARGE"),
-        (one(Media { width: 241, ..picture() }), "ASPECT_RATIO"),
+        (one(Media { width: 11, ..picture() }), "ASPECT_RATIO"),
         (Content { settings: Settings::Threads(link), ..one(picture()) }, "LINK_WITH_MEDIA"),
     ]
 }
 
 fn video(text: &str) -> Content {
-    with(full(text), vec![film()])
+    with(full(text), vec![film(1_000)])
 }
 
 fn over_video() -> Vec<(Content, &'static str)> {
     let one = |item: Media| with(String::new(), vec![item]);
     vec![
-        (one(Media { size_bytes: 1_000_000_001, ..film() }), "VIDEO_TOO_LARGE"),
-        (one(Media { duration_ms: 300_001, ..film() }), "VIDEO_TOO_LONG"),
-        (one(Media { content_type: "video/webm".into(), ..film() }), "VIDEO_TYPE"),
+        (one(Media { size_bytes: 1_000_000_001, ..film(1_000) }), "VIDEO_TOO_LARGE"),
+        (one(Media { duration_ms: 300_001, ..film(1_000) }), "VIDEO_TOO_LONG"),
+        (one(Media { content_type: "video/webm".into(), ..film(1_000) }), "VIDEO_TYPE"),
     ]
 }
 
 fn carousel(text: &str) -> Content {
-    let png = Media {
-        media_id: PICTURE_PNG,
-        content_type: "image/png".into(),
-        alt_text: String::new(),
-        ..picture()
-    };
-    let mut media = vec![film(), png];
-    media.resize(20, Media { alt_text: String::new(), ..picture() });
+    let mut media = vec![film(1_000), still(PICTURE_PNG, "")];
+    media.resize(20, still(PICTURE_JPEG, ""));
     with(full(text), media)
 }
 
 fn over_carousel() -> Vec<(Content, &'static str)> {
-    let mixed = [vec![film()], vec![picture(); 20]].concat();
+    let mixed = [vec![film(1_000)], vec![picture(); 20]].concat();
     vec![
         (with(String::new(), vec![picture(); 21]), "TOO_MANY_IMAGES"),
-        (with(String::new(), vec![film(); 21]), "TOO_MANY_VIDEOS"),
+        (with(String::new(), vec![film(1_000); 21]), "TOO_MANY_VIDEOS"),
         (with(String::new(), mixed), "MIXED_MEDIA"),
     ]
 }

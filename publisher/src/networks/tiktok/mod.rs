@@ -181,10 +181,10 @@ impl Network for Tiktok {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Found {
-        let found = if post::is_video(work) {
-            self.look(session, work, handles).await
-        } else {
-            self.look_for_photos(session, work, attempt).await
+        let found = match video::Upload::parse(handles.get(video::UPLOAD)) {
+            Some(upload) if post::is_video(work) => self.look(session, work, upload).await,
+            // Photos have no handle, and that of a video may be lost.
+            _ => self.look_in_list(session, work, attempt).await,
         };
         found.unwrap_or_else(Found::Unread)
     }

@@ -93,9 +93,9 @@ pub(super) fn answer(response: &Response<Bytes>, request: &Request, now_ms: i64)
 }
 
 impl Tiktok {
-    /// Whether the list of public posts shows the photos. It shows neither private posts nor those that are still looked
+    /// Whether the list of public posts shows the post. It shows neither private posts nor those that are still looked
     /// at, so nothing follows from their absence.
-    pub(super) async fn look_for_photos(
+    pub(super) async fn look_in_list(
         &self,
         session: &Session,
         work: &Work,
@@ -118,9 +118,7 @@ impl Tiktok {
                 url: text_of(one, "share_url").to_owned(),
                 evidence: "one public post since then has its description".into(),
             },
-            (None, _) => {
-                Found::Unsure { why: "no public post has its description, which proves nothing".into() }
-            }
+            (None, _) => Found::Unseen,
             _ => Found::Unsure { why: "several public posts have its description".into() },
         })
     }

@@ -7,9 +7,9 @@ use serde_json::{Value, json as object};
 
 use super::{
     super::graph,
-    Answer, Fault, Found, HandleMap, PostMetrics, Session, Tiktok, Work, errors,
+    Answer, Fault, Found, PostMetrics, Session, Tiktok, Work, errors,
     post::is_video,
-    video::{UPLOAD, Upload},
+    video::Upload,
     wire::{self, text_of},
 };
 use crate::domain::outcome::Outcome;
@@ -100,15 +100,7 @@ impl Tiktok {
     }
 
     /// Whether the last bytes of a video arrived, and what came of it.
-    pub(super) async fn look(
-        &self,
-        session: &Session,
-        work: &Work,
-        handles: &HandleMap,
-    ) -> Result<Found, Fault> {
-        let Some(upload) = Upload::parse(handles.get(UPLOAD)) else {
-            return Ok(Found::Unsure { why: "no upload is known".into() });
-        };
+    pub(super) async fn look(&self, session: &Session, work: &Work, upload: Upload) -> Result<Found, Fault> {
         let status = self.status(session, &upload.publish_id).await?;
         let evidence = format!("its publish id is {}", wire::short(&status.word));
         Ok(match status.word.as_str() {

@@ -8,11 +8,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
-use url::Url;
 
 use super::{
     super::{
-        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish},
+        connect::{Began, Begin, Connect, ConnectFault, Connected, Finish, all_granted, app_of, tokens},
         server,
     },
     API, App, Call, LONG_TEXT, Limits, SCOPES, SITE, Secret, Tokens, X, errors, json, limits, text_of,
@@ -29,19 +28,6 @@ pub(super) fn token_call(server: &str, path: &str, app: &App, fields: &[(&str, &
     call.header("authorization", &format!("Basic {pair}"))
 }
 
-/// The tokens of an answer.
-pub(super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
-    let secret = |name: &str| {
-        Some(text_of(body, name)).filter(|text| !text.is_empty()).map(|text| Secret::new(text.to_owned()))
-    };
-    let lifetime = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
-    Some(Tokens {
-        access_token: secret("access_token")?,
-        refresh_token: secret("refresh_token"),
-        access_expires_at: lifetime.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1000))),
-    })
-}
-
 #[async_trait]
 impl Connect for X {
     fn default_server(&self) -> &'static str {
@@ -49,24 +35,27 @@ impl Connect for X {
     }
 
     async fn begin(&self, ask: Begin<'_>) -> Result<Began, ConnectFault> {
-        let app = application(ask.server, ask.app)?;
+        let app = app_of(ask.app, ask.server, "X")?;
         let site = server::sibling(ask.server, API, SITE);
-        let mut url =
-            Url::parse(&format!("{site}/i/oauth2/authorize")).map_err(|_| wrong_kind(ask.server))?;
-        url.query_pairs_mut().extend_pairs([
+        let scope = SCOPES.join(" ");
+        let query = [
             ("response_type", "code"),
-            ("client_id", &app.client_id),
+            ("client_id", app.client_id.as_str()),
             ("redirect_uri", ask.redirect_uri),
-            ("scope", &SCOPES.join(" ")),
+            ("scope", &scope),
             ("state", ask.state),
             ("code_challenge", ask.challenge),
             ("code_challenge_method", "S256"),
-        ]);
-        Ok(Began { authorization_url: url.into(), issuer: site.to_owned(), registration: Secret::default() })
+        ];
+        Ok(Began {
+            authorization_url: server::address(site, "/i/oauth2/authorize", &query),
+            issuer: site.to_owned(),
+            registration: Secret::default(),
+        })
     }
 
     async fn finish(&self, ask: Finish<'_>) -> Result<Vec<Connected>, ConnectFault> {
-        let app = application(ask.server, ask.app)?;
+        let app = app_of(ask.app, ask.server, "X")?;
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", ask.code),
@@ -89,11 +78,7 @@ impl Connect for X {
             _ => return Err(self.refusal(ask.server, &response)),
         }
         let tokens = tokens(&body, self.clock.now_ms()).ok_or_else(|| wrong_kind(ask.server))?;
-        let granted: Vec<_> = text_of(&body, "scope").split_whitespace().collect();
-        let missing: Vec<_> = SCOPES.iter().copied().filter(|scope| !granted.contains(scope)).collect();
-        if !missing.is_empty() {
-            return Err(ConnectFault::ScopesMissing { server: host, missing: missing.join(", ") });
-        }
+        all_granted(ask.server, SCOPES, text_of(&body, "scope"))?;
         let query = [("user.fields", "username,name,profile_image_url,verified,subscription_type")];
         let call = Call::get(ask.server, "/2/users/me", &query).bearer(tokens.access_token.expose());
         let response = self.trade(ask.server, call).await?;
@@ -120,11 +105,6 @@ impl X {
 
 /// What to say when the application itself is refused.
 const BAD_APPLICATION: &str = "the application's id or secret is not the one in X's developer console";
-
-fn application<'a>(server: &str, app: Option<&'a App>) -> Result<&'a App, ConnectFault> {
-    let why = "no application is set for X; the operator must set one";
-    app.ok_or_else(|| ConnectFault::Refused { server: server::host(server), why: why.into() })
-}
 
 fn connected(server: &str, user: &Value, tokens: Tokens) -> Option<Connected> {
     let (id, username) = (text_of(user, "id"), text_of(user, "username"));

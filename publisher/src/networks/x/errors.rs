@@ -4,26 +4,34 @@
 //!
 //! <https://docs.x.com/x-api/fundamentals/response-codes-and-errors> and the bodies that clients of the API quote.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
 
 use super::super::{
     thread,
-    wire::{Proof, Rule, json, rule, text_of},
+    wire::{self, Proof, Rule, json, rule, text_of},
 };
-use crate::domain::outcome::RATE_LIMITED;
+use crate::domain::outcome::{APP_EXHAUSTED, Fault, RATE_LIMITED};
 
-/// What happened to the application's credits is the operator's to settle, not the account's.
+/// What happened to the application's credits is the operator's to settle, not the account's: until then every call of
+/// every account is refused alike.
 const CREDITS: Proof = Proof::Transient(
     "CREDITS_DEPLETED",
-    "The application has no credits left at X. Its operator must add some in the developer console.",
+    "The application has no credits left at X. Its operator must buy some in the developer console \
+     (developer.x.com); what waits goes out within a quarter of an hour after that.",
 );
 
 const CAPPED: Proof = Proof::Transient(
     "USAGE_CAPPED",
-    "The application has used up what it may do at X this month. Its operator can raise the cap.",
+    "The application has used up what it may do at X this month. Its operator can raise the cap in the developer \
+     console (developer.x.com); what waits goes out within a quarter of an hour after that.",
 );
+
+/// How long such an application rests: X says nothing about it, and somebody has to act first.
+const TOP_UP: Duration = Duration::from_mins(15);
 
 const NOT_COVERED: Proof = Proof::Reconnect(
     "The authorization does not cover posting. Connect the account again and allow everything asked for.",
@@ -138,6 +146,18 @@ pub(super) fn code(response: &Response<Bytes>) -> Option<String> {
         }
         Some(kind) => Some(format!("{kind} {}", if message.is_empty() { detail } else { message })),
     }
+}
+
+/// How long to wait after a refusal of the application, about which X itself says nothing.
+pub(super) fn wait(proof: Option<Proof>) -> Option<Duration> {
+    matches!(proof, Some(Proof::Transient(reason, _)) if APP_EXHAUSTED.contains(&reason)).then_some(TOP_UP)
+}
+
+/// What a refused call that makes nothing visible means.
+pub(super) fn fault(response: &Response<Bytes>, now_ms: i64) -> Fault {
+    let code = code(response);
+    let proof = code.as_deref().and_then(|code| wire::judge(RULES, response.status(), code));
+    wire::refused_as(RULES, response, code.as_deref(), now_ms).waiting(wait(proof))
 }
 
 /// Whether an answer of the token endpoint means that the authorization is over for good: a spent or unknown refresh

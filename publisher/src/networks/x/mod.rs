@@ -101,16 +101,10 @@ pub(super) fn limits() -> Limits {
 const LONG_TEXT: i32 = 25_000;
 
 /// The adapter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct X {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for X {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("X")
-    }
 }
 
 impl X {
@@ -129,8 +123,7 @@ impl X {
     }
 
     fn fault(&self, response: &Response<Bytes>) -> Fault {
-        let code = errors::code(response);
-        wire::refused_as(errors::RULES, response, code.as_deref(), self.clock.now_ms())
+        errors::fault(response, self.clock.now_ms())
     }
 }
 
@@ -142,11 +135,6 @@ impl Network for X {
 
     fn limits(&self) -> Limits {
         limits()
-    }
-
-    /// Nothing varies: text and media are the whole post.
-    fn plan(&self, _work: &Work) -> Value {
-        Value::Object(serde_json::Map::new())
     }
 
     fn validate(&self, limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
@@ -243,7 +231,7 @@ impl Network for X {
         let body = json(&response).unwrap_or_default();
         let status = response.status().as_u16();
         match (status, text_of(&body, "error"), text_of(&body, "error_description")) {
-            (200, ..) => connect::tokens(&body, now_ms)
+            (200, ..) => super::connect::tokens(&body, now_ms)
                 .ok_or_else(|| RefreshFault::Lost("X's answer holds no tokens".into())),
             (status, error, description) if errors::ends_session(status, error, description) => {
                 Err(RefreshFault::Revoked("X no longer knows the authorization".into()))

@@ -1,13 +1,13 @@
 //! X's kinds of posts for the proof that all networks share.
 
 use super::{
-    super::proof::{Case, Way},
+    super::proof::{
+        Case, Way,
+        shared::{film, png},
+    },
     Content,
 };
-use crate::{
-    domain::content::Media,
-    testing::{CLIP, PICTURE_PNG, PNG, clip},
-};
+use crate::domain::content::Media;
 
 /// A text of exactly 280 weighted characters that begins with these words.
 fn at_limit(words: &str) -> Content {
@@ -19,27 +19,7 @@ fn at_limit(words: &str) -> Content {
 }
 
 fn picture() -> Media {
-    Media {
-        media_id: PICTURE_PNG,
-        content_type: "image/png".into(),
-        size_bytes: i64::try_from(PNG.len()).unwrap_or_default(),
-        width: 1,
-        height: 1,
-        alt_text: "d".repeat(1000),
-        ..Media::default()
-    }
-}
-
-fn video() -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: i64::try_from(clip().len()).unwrap_or_default(),
-        width: 64,
-        height: 64,
-        duration_ms: 1000,
-        ..Media::default()
-    }
+    Media { alt_text: "d".repeat(1000), ..png() }
 }
 
 fn with(media: Vec<Media>) -> Content {
@@ -64,48 +44,30 @@ fn more_pictures() -> Vec<(Content, &'static str)> {
 
 fn larger_videos() -> Vec<(Content, &'static str)> {
     vec![
-        (with(vec![video(), video()]), "TOO_MANY_VIDEOS"),
-        (with(vec![video(), picture()]), "MIXED_MEDIA"),
-        (with(vec![Media { size_bytes: 512_000_001, ..video() }]), "VIDEO_TOO_LARGE"),
-        (with(vec![Media { duration_ms: 140_001, ..video() }]), "VIDEO_TOO_LONG"),
-        (with(vec![Media { duration_ms: 499, ..video() }]), "VIDEO_TOO_SHORT"),
+        (with(vec![film(), film()]), "TOO_MANY_VIDEOS"),
+        (with(vec![film(), picture()]), "MIXED_MEDIA"),
+        (with(vec![Media { size_bytes: 512_000_001, ..film() }]), "VIDEO_TOO_LARGE"),
+        (with(vec![Media { duration_ms: 140_001, ..film() }]), "VIDEO_TOO_LONG"),
+        (with(vec![Media { duration_ms: 499, ..film() }]), "VIDEO_TOO_SHORT"),
     ]
+}
+
+fn pictures(words: &str, count: usize) -> Content {
+    Content { media: vec![picture(); count], ..at_limit(words) }
 }
 
 /// Text with a link, one picture, four pictures, a video.
 pub(crate) fn cases() -> Vec<Case> {
-    let case = Case {
-        network: "x",
-        kind: "text",
-        way: Way::OAuth(|_| true),
-        content: at_limit,
-        over: longer,
-        shape: include_str!("shapes/text.json"),
-        refreshes: true,
-        visible: "publish",
-    };
+    let case = Case::of("x", Way::OAuth(|_| true), true);
     vec![
-        Case {
-            kind: "image",
-            content: |words| Content { media: vec![picture()], ..at_limit(words) },
-            over: more_pictures,
-            shape: include_str!("shapes/image.json"),
-            ..case
-        },
-        Case {
-            kind: "carousel",
-            content: |words| Content { media: vec![picture(); 4], ..at_limit(words) },
-            over: more_pictures,
-            shape: include_str!("shapes/carousel.json"),
-            ..case
-        },
-        Case {
-            kind: "video",
-            content: |words| Content { media: vec![video()], ..at_limit(words) },
-            over: larger_videos,
-            shape: include_str!("shapes/video.json"),
-            ..case
-        },
-        case,
+        case("text", at_limit, longer, include_str!("shapes/text.json")),
+        case("image", |words| pictures(words, 1), more_pictures, include_str!("shapes/image.json")),
+        case("carousel", |words| pictures(words, 4), more_pictures, include_str!("shapes/carousel.json")),
+        case(
+            "video",
+            |words| Content { media: vec![film()], ..at_limit(words) },
+            larger_videos,
+            include_str!("shapes/video.json"),
+        ),
     ]
 }

@@ -159,7 +159,8 @@ pub(super) fn answer(
     // A repetition whose uploads are refused may meet the post that an earlier attempt made of them.
     let proof = if special && resend { None } else { wire::judge(rules, status, &code) };
     let steps = || (0..work.content.media.len()).map(upload::step).collect();
-    Answer { outcome: wire::refused(proof, status, response.headers(), steps, now_ms), wire }
+    let outcome = wire::refused(proof, status, response.headers(), steps, now_ms);
+    Answer { outcome: outcome.waiting(errors::wait(proof)), wire }
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@ use crate::{
         outcome::{Outcome, RATE_LIMITED},
         settings::{Settings, XReplySettings, XSettings},
     },
-    networks::proof::{Stage, Way, accepted},
-    testing::{CLIP, Kept, TIME, attempt, clip, work},
+    networks::proof::{
+        Stage, Way, accepted,
+        shared::{self, film, png},
+    },
+    testing::{Kept, TIME, attempt, clip, work},
 };
 
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const ANY: Way = Way::OAuth(|_| true);
 
 async fn stage() -> Stage {
@@ -26,28 +27,8 @@ fn text(text: &str) -> Content {
     Content { text: text.into(), ..Content::default() }
 }
 
-pub(super) fn clip_item() -> Media {
-    Media {
-        media_id: CLIP,
-        content_type: "video/mp4".into(),
-        size_bytes: i64::try_from(clip().len()).unwrap(),
-        width: 64,
-        height: 64,
-        duration_ms: 1000,
-        ..Media::default()
-    }
-}
-
 fn picture_item() -> Media {
-    Media {
-        media_id: crate::testing::PICTURE_PNG,
-        content_type: "image/png".into(),
-        size_bytes: 70,
-        width: 1,
-        height: 1,
-        alt_text: "a dot".into(),
-        ..Media::default()
-    }
+    Media { alt_text: "a dot".into(), ..png() }
 }
 
 #[tokio::test]
@@ -63,7 +44,7 @@ async fn pictures_and_a_video_go_up_and_are_resumed() {
     assert_eq!(stage.bench.all_requests().await.len(), calls, "everything is stored");
     accepted(&stage.send(&planned, &ready).await);
 
-    let video = stage.work(Content { media: vec![clip_item()], ..text("") });
+    let video = stage.work(Content { media: vec![film()], ..text("") });
     let mut kept = Kept::default();
     stage.bench.fault("x", "media_upload", json!({ "kind": "processing", "ms": 1500 })).await;
     let ready = stage.ready(&video, &mut kept).await;
@@ -77,7 +58,7 @@ async fn pictures_and_a_video_go_up_and_are_resumed() {
 #[tokio::test]
 async fn an_upload_that_breaks_off_goes_on_and_one_that_is_gone_is_made_again() {
     let stage = stage().await;
-    let video = stage.work(Content { media: vec![clip_item()], ..text("in two goes") });
+    let video = stage.work(Content { media: vec![film()], ..text("in two goes") });
     let mut kept = Kept::default();
     let rule =
         json!({ "network": "x", "operation": "media_upload", "skip": 2, "fault": { "kind": "drop_before" } });
@@ -108,7 +89,7 @@ async fn an_upload_that_breaks_off_goes_on_and_one_that_is_gone_is_made_again() 
 #[tokio::test]
 async fn a_refused_file_ends_the_delivery() {
     let stage = stage().await;
-    let video = stage.work(Content { media: vec![clip_item()], ..text("bad") });
+    let video = stage.work(Content { media: vec![film()], ..text("bad") });
     stage.bench.fault("x", "media_upload", json!({ "kind": "processing", "ms": 1, "fails": true })).await;
     let refused =
         stage.network.prepare(&stage.session, &video, &stage.library.source(), &mut Kept::default()).await;
@@ -189,7 +170,7 @@ async fn a_read_that_lags_is_absent_and_two_that_match_are_not_guessed_between()
     assert!(matches!(found, Found::Unsure { .. }), "{found:?}");
     stage.bench.fault("x", "read", json!({ "kind": "status", "code": 503 })).await;
     let found = look().await;
-    assert!(matches!(found, Found::Unsure { .. }), "{found:?}");
+    assert!(matches!(found, Found::Unread(_)), "{found:?}");
 }
 
 #[tokio::test]
@@ -239,6 +220,17 @@ async fn each_listed_refusal_is_what_it_says_and_others_prove_nothing() {
             other => panic!("{code} {body}: {other:?}"),
         };
         assert_eq!(seen, reason, "{code} {body}");
+    }
+    for (code, kind) in [(402, "credits"), (403, "usage-capped"), (429, "usage-capped")] {
+        let used_up = send(false, code, typed(kind)).await;
+        let wait = Some(std::time::Duration::from_mins(15));
+        assert!(
+            matches!(&used_up, Outcome::Transient { retry_after, .. } if *retry_after == wait),
+            "somebody has to act first: {used_up:?}"
+        );
+        stage.bench.fault("x", "read", json!({ "kind": "status", "code": code, "body": typed(kind) })).await;
+        let unread = stage.network.metrics(&stage.session, &["1".into()]).await.unwrap_err();
+        assert_eq!(Some(unread), used_up.refusal());
     }
     let media = json!({
         "type": "https://api.twitter.com/2/problems/invalid-request", "detail": "One or more",
@@ -354,9 +346,9 @@ fn says_what_x_would_refuse() {
     assert_eq!(check(&with(vec![gif.clone(), picture_item()])), ["MIXED_MEDIA"]);
     assert_eq!(check(&with(vec![Media { size_bytes: 15_000_001, ..gif }])), ["IMAGE_TOO_LARGE"]);
     assert_eq!(check(&with(vec![picture_item(); 5])), ["TOO_MANY_IMAGES"]);
-    assert_eq!(check(&with(vec![clip_item(), picture_item()])), ["MIXED_MEDIA"]);
-    assert_eq!(check(&with(vec![Media { width: 31, ..clip_item() }])), ["VIDEO_TOO_SMALL"]);
-    assert_eq!(check(&with(vec![Media { duration_ms: 140_001, ..clip_item() }])), ["VIDEO_TOO_LONG"]);
+    assert_eq!(check(&with(vec![film(), picture_item()])), ["MIXED_MEDIA"]);
+    assert_eq!(check(&with(vec![Media { width: 31, ..film() }])), ["VIDEO_TOO_SMALL"]);
+    assert_eq!(check(&with(vec![Media { duration_ms: 140_001, ..film() }])), ["VIDEO_TOO_LONG"]);
     let mut foreign = text("m");
     foreign.settings = Settings::Slack(crate::domain::settings::SlackSettings::default());
     assert_eq!(check(&foreign), ["SETTINGS_OF_ANOTHER_NETWORK"]);
@@ -397,18 +389,8 @@ async fn connecting_says_what_is_missing() {
     assert!(matches!(unknown, Err(ConnectFault::CodeRefused { .. })), "{unknown:?}");
     let wrong = finish("nothing", &App { client_secret: Secret::new("no"), ..app.clone() }).await;
     assert!(matches!(&wrong, Err(ConnectFault::Refused { why, .. }) if why.contains("secret")), "{wrong:?}");
-    let ask = Begin { server: &stage.session.server, challenge: CHALLENGE, ..real };
-    let url = x.begin(ask).await.unwrap().authorization_url.replace("media.write+", "");
-    let back = stage.bench.press(&url, "authorize").await;
-    let ask = Finish {
-        server: &stage.session.server,
-        redirect_uri: "https://mesh.example/cb",
-        registration: "",
-        code: &back["code"],
-        verifier: VERIFIER,
-        app: Some(&app),
-    };
-    let less = x.finish(ask).await;
+    let fewer = |url: &str| url.replace("media.write+", "");
+    let less = shared::login(&stage.bench, &x, Some(&app), fewer).await;
     assert!(
         matches!(&less, Err(ConnectFault::ScopesMissing { missing, .. }) if missing == "media.write"),
         "{less:?}"

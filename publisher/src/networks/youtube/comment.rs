@@ -105,9 +105,8 @@ impl Youtube {
                 url: page(session, &reply.root_native_id, one),
                 evidence: "the comments of the video hold it".to_owned(),
             },
-            [] => Found::Unsure {
-                why: "the video does not show the comment, which may be held back".to_owned(),
-            },
+            // It may be held back.
+            [] => Found::Unseen,
             several => Found::Unsure { why: format!("{} comments match", several.len()) },
         })
     }

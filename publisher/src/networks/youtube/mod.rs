@@ -1,9 +1,9 @@
 //! YouTube: one video per post through a resumable upload, further parts of a thread as comments below it.
 //!
 //! <https://developers.google.com/youtube/v3/docs> · `connect` brings channels in, `video` checks a post and builds its
-//! metadata, `upload` brings the bytes up and sends the last of them, `comment` writes comments, `read` looks back,
-//! `errors` says what a refusal proves. Nothing is on the channel before the last byte; the session's address, kept
-//! first, tells ever after what became of it: class B.
+//! metadata, `upload` brings the bytes up and sends the last of them, `thumbnail` sets the picture before it plays,
+//! `comment` writes comments, `read` looks back, `errors` says what a refusal proves. Nothing is on the channel before the
+//! last byte; the session's address, kept first and sealed, tells ever after what became of it: class B.
 
 mod comment;
 mod connect;
@@ -13,6 +13,9 @@ pub(crate) mod proof;
 mod read;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_thumbnail;
+mod thumbnail;
 mod upload;
 mod video;
 
@@ -102,6 +105,8 @@ pub(super) fn limits() -> Limits {
 pub struct Youtube {
     http: GuardedClient,
     clock: Arc<dyn Clock>,
+    /// Where thumbnails come from, after a video is there; `prepare` is handed the place of the video itself.
+    media: Option<MediaSource>,
 }
 
 impl std::fmt::Debug for Youtube {
@@ -111,9 +116,15 @@ impl std::fmt::Debug for Youtube {
 }
 
 impl Youtube {
-    /// Speaks through this client.
+    /// Speaks through this client. Sets no thumbnails.
     pub fn new(http: GuardedClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock }
+        Self { http, clock, media: None }
+    }
+
+    /// The same, and sets thumbnails, which it reads there.
+    #[must_use]
+    pub fn reading(self, media: Option<MediaSource>) -> Self {
+        Self { media, ..self }
     }
 
     /// An ordinary call as the account; anything but a 2xx is a fault.
@@ -173,16 +184,21 @@ impl Network for Youtube {
         let now_ms = self.clock.now_ms();
         let call = match &work.reply {
             Some(_) => comment::call(session, ready.request.clone()),
-            None => match upload::last_call(session, &ready.request) {
+            None => match upload::last_call(session, work, &ready.request) {
                 Ok(call) => call,
                 Err(answer) => return *answer,
             },
         };
         match call.publish(&self.http, armed).await {
             Ok(response) if work.reply.is_some() => comment::answer(&response, session, work, now_ms),
-            Ok(response) => upload::answer(&response, session, now_ms),
+            Ok(response) => self.before_thumbnail(upload::answer(&response, session, now_ms), work),
             Err(error) => wire::unanswered(&error),
         }
+    }
+
+    /// Only a video whose thumbnail comes next is left in processing.
+    async fn poll(&self, session: &Session, work: &Work, handle: &str) -> Answer {
+        self.after_thumbnail(session, work, handle).await.into()
     }
 
     async fn reconcile(
@@ -194,7 +210,10 @@ impl Network for Youtube {
     ) -> Found {
         let found = match &work.reply {
             Some(reply) => self.comments_like(session, work, reply, attempt).await,
-            None => self.what_became(session, work, handles, attempt).await,
+            None => match self.what_became(session, work, handles, attempt).await {
+                Ok(found) => Ok(self.found_with_thumbnail(session, work, found).await),
+                unread => unread,
+            },
         };
         found.unwrap_or_else(Found::Unread)
     }

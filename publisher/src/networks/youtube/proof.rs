@@ -9,7 +9,7 @@ use crate::{
         content::Media,
         settings::{Settings, YoutubePrivacy, YoutubeSettings},
     },
-    testing::{CLIP, PICTURE_PNG, PNG, clip},
+    testing::{CLIP, PICTURE_PNG, clip},
 };
 
 fn video() -> Media {
@@ -24,6 +24,18 @@ fn video() -> Media {
     }
 }
 
+/// A still may be larger than YouTube takes: a copy of it goes out.
+fn picture(content_type: &str, size_bytes: i64) -> Media {
+    Media {
+        media_id: PICTURE_PNG,
+        content_type: content_type.into(),
+        size_bytes,
+        width: 1280,
+        height: 720,
+        ..Media::default()
+    }
+}
+
 fn settings() -> YoutubeSettings {
     YoutubeSettings {
         title: "t".repeat(100),
@@ -34,6 +46,7 @@ fn settings() -> YoutubeSettings {
         made_for_kids: false,
         synthetic_media: true,
         skip_notification: true,
+        thumbnail: Some(picture("image/png", 2_097_153)),
     }
 }
 
@@ -56,26 +69,21 @@ fn one_over() -> Vec<(Content, &'static str)> {
     };
     let mut long = at_limit("over");
     long.text.push('x');
-    let picture = Media {
-        media_id: PICTURE_PNG,
-        content_type: "image/png".into(),
-        size_bytes: i64::try_from(PNG.len()).unwrap_or_default(),
-        width: 1,
-        height: 1,
-        ..Media::default()
-    };
     let untitled = Content { text: String::new(), media: vec![video()], settings: Settings::None };
     vec![
         (long, "TEXT_TOO_LARGE"),
         (with(Vec::new()), "MEDIA_REQUIRED"),
         (with(vec![video(), video()]), "TOO_MANY_VIDEOS"),
-        (with(vec![picture]), "TOO_MANY_IMAGES"),
+        (with(vec![picture("image/png", 9)]), "TOO_MANY_IMAGES"),
         (with(vec![Media { size_bytes: 274_877_906_945, ..video() }]), "VIDEO_TOO_LARGE"),
         (with(vec![Media { duration_ms: 43_200_001, ..video() }]), "VIDEO_TOO_LONG"),
         (set(|settings| settings.title.push('t')), "TITLE_TOO_LONG"),
         (set(|settings| settings.title = "a < b".into()), "CHARACTER_REFUSED"),
         (set(|settings| settings.tags.push(String::from("a"))), "TAGS_TOO_LONG"),
         (set(|settings| settings.category_id = "Music".into()), "CATEGORY"),
+        (set(|settings| settings.thumbnail = Some(video())), "THUMBNAIL_TYPE"),
+        (set(|settings| settings.thumbnail = Some(picture("image/gif", 9))), "THUMBNAIL_TYPE"),
+        (set(|settings| settings.thumbnail = Some(picture("image/gif", 2_097_153))), "THUMBNAIL_TOO_LARGE"),
         (untitled, "TITLE_REQUIRED"),
     ]
 }

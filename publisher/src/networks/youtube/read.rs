@@ -23,7 +23,7 @@ impl Youtube {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
-        let upload = Upload::read(handles.get(upload::STEP));
+        let upload = Upload::read(session, work, handles);
         let progress = match &upload {
             Some(upload) => self.probe(session, upload).await?,
             None => Progress::Gone,
@@ -79,6 +79,8 @@ impl Youtube {
                 url: upload::page(session, one),
                 evidence: "the channel's uploads hold a video of this title and size".to_owned(),
             },
+            // Which session it was is not known any more.
+            [] if size.is_none() => Found::Unseen,
             [] if waited < LAG => Found::Unsure {
                 why: "the upload session is gone, and the list of uploads may lag behind".to_owned(),
             },

@@ -21,11 +21,11 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const REDIRECT: &str = "https://mesh.example/oauth/callback";
 
-async fn stage() -> Stage {
+pub(super) async fn stage() -> Stage {
     Stage::new("youtube", Way::OAuth(|_| true)).await
 }
 
-fn film(text: &str, media_id: uuid::Uuid) -> Content {
+pub(super) fn film(text: &str, media_id: uuid::Uuid) -> Content {
     let size = if media_id == CLIP { clip().len() } else { long_clip().len() };
     let video = Media {
         media_id,
@@ -39,13 +39,23 @@ fn film(text: &str, media_id: uuid::Uuid) -> Content {
     Content { text: text.into(), media: vec![video], ..Content::default() }
 }
 
+/// The handle as it would be of a session that YouTube does not know.
+fn of_no_session(stage: &Stage, work: &Work, kept: &Kept) -> Value {
+    let mut handle = kept.handles["upload"].clone();
+    let seals = &stage.session.seals;
+    let uri = seals.open(work, "upload", handle["address"].as_str().unwrap()).unwrap();
+    let other = Secret::new(format!("{}-", uri.expose()));
+    handle["address"] = json!(seals.seal(work, "upload", &other));
+    handle
+}
+
 fn puts(calls: &[Value]) -> Vec<String> {
     let puts = calls.iter().filter(|call| call["method"] == "PUT");
     puts.map(|call| call["headers"]["content-range"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// Connects another account of the stand-in.
-async fn connect_as(
+pub(super) async fn connect_as(
     stage: &Stage,
     handle: &str,
 ) -> Result<Vec<super::super::connect::Connected>, ConnectFault> {
@@ -108,12 +118,34 @@ async fn a_broken_upload_goes_on_where_youtube_says_it_is() {
     accepted(&stage.send(&work, &ready).await);
 
     let mut gone = Kept::default();
-    let mut handle = kept.handles["upload"].clone();
-    handle["uri"] = json!(format!("{}-", handle["uri"].as_str().unwrap()));
+    let mut handle = of_no_session(&stage, &work, &kept);
     handle["sent"] = json!(0);
     gone.handles.insert("upload".into(), handle.clone());
     stage.ready(&work, &mut gone).await;
-    assert_ne!(gone.handles["upload"]["uri"], handle["uri"], "a session that is gone is opened anew");
+    assert_ne!(gone.handles["upload"]["address"], handle["address"], "a session that is gone is opened anew");
+}
+
+#[tokio::test]
+async fn the_address_of_a_session_is_kept_sealed_and_serves_its_own_delivery_alone() {
+    let stage = stage().await;
+    let work = stage.work(film("Sealed", CLIP));
+    let mut kept = Kept::default();
+    let ready = stage.ready(&work, &mut kept).await;
+    let stored = json!(kept.handles).to_string();
+    assert!(!stored.contains("upload_id") && !stored.contains("http"), "{stored}");
+    let seen = String::from_utf8_lossy(&ready.request).into_owned();
+    assert!(!seen.contains("upload_id"), "the prepared request is no better");
+    // A handle that was moved to another delivery opens nothing there: a session of its own is made and kept.
+    let other = stage.work(film("Another", CLIP));
+    let mut moved = Kept { handles: kept.handles.clone(), ..Kept::default() };
+    let ready_too = stage.ready(&other, &mut moved).await;
+    assert_ne!(moved.handles, kept.handles);
+    let looked = stage.network.reconcile(&stage.session, &other, &kept.handles, &attempt()).await;
+    assert!(matches!(looked, Found::Unsure { .. }), "{looked:?}");
+    let stolen = stage.network.send(Armed::for_tests(false, TIME), &stage.session, &other, &ready).await;
+    assert!(matches!(stolen.outcome, Outcome::NotSent { .. }), "{stolen:?}");
+    let ids = [accepted(&stage.send(&work, &ready).await), accepted(&stage.send(&other, &ready_too).await)];
+    assert_ne!(ids[0], ids[1]);
 }
 
 #[tokio::test]
@@ -155,7 +187,7 @@ async fn a_lost_answer_is_told_by_the_session() {
     assert_eq!(found, Found::Absent);
     stage.bench.fault("youtube", "read", json!({ "kind": "status", "code": 503 })).await;
     let found = stage.network.reconcile(&stage.session, &work, &kept.handles, &attempt()).await;
-    assert!(matches!(found, Found::Unsure { .. }), "{found:?}");
+    assert!(matches!(found, Found::Unread(_)), "{found:?}");
 }
 
 #[tokio::test]
@@ -166,8 +198,7 @@ async fn a_session_that_is_gone_is_looked_for_among_the_uploads() {
     let ready = stage.ready(&work, &mut kept).await;
     let facts = attempt();
     let id = accepted(&stage.send(&work, &ready).await);
-    let mut handle = kept.handles["upload"].clone();
-    handle["uri"] = json!(format!("{}-", handle["uri"].as_str().unwrap()));
+    let handle = of_no_session(&stage, &work, &kept);
     kept.handles.insert("upload".into(), handle);
     let look = async |facts: &AttemptFacts| {
         stage.network.reconcile(&stage.session, &work, &kept.handles, facts).await

@@ -7,7 +7,7 @@ use super::{
         count::{count, shorten},
         validate::Check,
     },
-    Content, Limits, Violation,
+    Content, Limits, Violation, thumbnail,
 };
 use crate::domain::settings::{Settings, YoutubePrivacy, YoutubeSettings};
 
@@ -47,6 +47,9 @@ pub(super) fn validate(limits: &Limits, content: &Content) -> Vec<Violation> {
     if !settings.category_id.chars().all(|c| c.is_ascii_digit()) {
         let text = format!("`{}` is not the number of a category, such as 22", settings.category_id);
         check.add("settings.youtube.category_id", "CATEGORY", text);
+    }
+    if let Some(picture) = &settings.thumbnail {
+        thumbnail::validate(&mut check, picture);
     }
     check.into_violations()
 }

@@ -1,17 +1,14 @@
 //! The login: code, short and long tokens of a person, what was granted, and the Pages with a token of each. A Page's
 //! token taken with a long-lived one has no end of its own; taken with a short one it ends with it.
 
-use axum::{extract::State, response::Response};
-use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{NETWORK, Page, graph};
 use crate::{
     accounts,
     docs::Change,
-    networks::graph::Answer,
+    networks::graph::{Answer, Ask},
     oauth::{self, Dialect, Problem, Token},
-    params::Params,
     world::{Ctx, World},
 };
 
@@ -45,62 +42,55 @@ pub(super) static DIALECT: Dialect = Dialect {
 const LONG_MS: i64 = 5_183_944_000;
 
 /// A code becomes a short token, a short token a long one. An expired token cannot be exchanged.
-pub(super) async fn access_token(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
-    let mut world = ctx.world();
-    let app = oauth::client(&world, &DIALECT, &headers, &params)?;
-    let issued = if params.text("grant_type").as_deref() == Some("fb_exchange_token") {
-        let secret = params.present("fb_exchange_token").unwrap_or_default();
-        let token = oauth::live(&world, NETWORK, &secret, ctx.now_ms())?;
+pub(super) async fn access_token(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let app = oauth::client(&world, &DIALECT, &ask.headers, &ask.params)?;
+    let issued = if ask.params.text("grant_type").as_deref() == Some("fb_exchange_token") {
+        let secret = ask.params.present("fb_exchange_token").unwrap_or_default();
+        let token = oauth::live(&world, NETWORK, &secret, ask.now_ms())?;
         if token.client_id != app.client_id {
             return Err(Problem::UnknownToken.into());
         }
-        oauth::renew(&ctx, &mut world, &DIALECT, &secret, 0, Some(LONG_MS))?
+        oauth::renew(&ask.ctx, &mut world, &DIALECT, &secret, 0, Some(LONG_MS))?
     } else {
-        oauth::exchange(&ctx, &mut world, &DIALECT, &app, &params)?
+        oauth::exchange(&ask.ctx, &mut world, &DIALECT, &app, &ask.params)?
     };
-    let mut body = json!({ "access_token": issued.access_token, "token_type": "bearer" });
-    if let Some(seconds) = issued.expires_in {
-        body["expires_in"] = json!(seconds);
-    }
-    let mut response = graph::ok(&body);
-    issued.mark(&mut response);
-    Ok(response)
+    Ok(graph::issued(&issued, None))
 }
 
 /// Who a token is: a person, or a Page.
-pub(super) async fn me(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
-    let world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
+pub(super) async fn me(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let token = ask.token(&world, NETWORK)?;
     let node = if let Some(page) = super::acts_for(&world, &token) {
-        shown(&ctx, &page, None)
+        shown(&ask.ctx, &page, None)
     } else {
         let person = accounts::named(&world, NETWORK, &token.account).ok_or(Problem::UnknownToken)?;
-        json!({ "id": person.id, "name": person.display_name, "picture": picture(&ctx) })
+        json!({ "id": person.id, "name": person.display_name, "picture": picture(&ask.ctx) })
     };
-    Ok(graph::ok(&graph::project(&node, &graph::fields(&params, "id,name"), "User")?))
+    ask.node(&node, "id,name", "User")
 }
 
-pub(super) async fn permissions(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
-    let world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
+pub(super) async fn permissions(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let token = ask.token(&world, NETWORK)?;
     let granted = token.scopes.iter().map(String::as_str).chain(["public_profile"]);
     let data = granted.map(|scope| json!({ "permission": scope, "status": "granted" }));
     Ok(graph::ok(&json!({ "data": data.collect::<Vec<Value>>() })))
 }
 
 /// The whole grant ends, with every token of every Page that came from it.
-pub(super) async fn deauthorize(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
-    let mut world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
+pub(super) async fn deauthorize(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let token = ask.token(&world, NETWORK)?;
     oauth::revoke(&mut world, NETWORK, &token.secret)?;
-    Ok(graph::ok(&json!({ "success": true })))
+    Ok(graph::success())
 }
 
-pub(super) async fn accounts(State(ctx): State<Ctx>, headers: HeaderMap, params: Params) -> Answer {
-    let mut world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
+pub(super) async fn accounts(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let token = ask.token(&world, NETWORK)?;
     super::covered(&token, &["pages_show_list"])?;
-    let fields = graph::fields(&params, "id,name,access_token,tasks");
     let own: Vec<Page> = world
         .docs
         .all::<Page>(NETWORK, "page")
@@ -109,24 +99,23 @@ pub(super) async fn accounts(State(ctx): State<Ctx>, headers: HeaderMap, params:
         .collect();
     let mut nodes = Vec::new();
     for page in own {
-        let wanted = fields.iter().any(|name| name == "access_token");
-        let secret = if wanted { Some(page_token(&ctx, &mut world, &token, &page)?) } else { None };
-        nodes.push(graph::project(&shown(&ctx, &page, secret.as_deref()), &fields, "Page")?);
+        let wanted = ask.params.present("fields").is_none() || ask.wants("access_token");
+        let secret = if wanted { Some(page_token(&ask.ctx, &mut world, &token, &page)?) } else { None };
+        nodes.push(shown(&ask.ctx, &page, secret.as_deref()));
     }
-    let address = format!("{}/v26.0/me/accounts", ctx.base(NETWORK));
-    Ok(graph::ok(&graph::page(&nodes, &params, 2, &address, &token.secret)))
+    ask.list((&token, NETWORK), nodes.into_iter(), ("id,name,access_token,tasks", "Page"), 2)
 }
 
-pub(super) async fn debug_token(State(ctx): State<Ctx>, params: Params) -> Answer {
-    let world = ctx.world();
-    let ours = params.present("access_token").unwrap_or_default();
+pub(super) async fn debug_token(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let ours = ask.params.present("access_token").unwrap_or_default();
     let (id, secret) = ours.split_once('|').ok_or(Problem::BadSecret)?;
     let app = oauth::app(&world, NETWORK, id).ok_or(Problem::UnknownClient)?;
     if app.client_secret != secret {
         return Err(Problem::BadSecret.into());
     }
-    let input = params.present("input_token").unwrap_or_default();
-    let data = match oauth::live(&world, NETWORK, &input, ctx.now_ms()) {
+    let input = ask.params.present("input_token").unwrap_or_default();
+    let data = match oauth::live(&world, NETWORK, &input, ask.now_ms()) {
         Ok(token) => json!({
             "app_id": token.client_id, "is_valid": true, "scopes": token.scopes,
             "type": if super::acts_for(&world, &token).is_some() { "PAGE" } else { "USER" },
@@ -166,9 +155,4 @@ pub(super) fn shown(ctx: &Ctx, page: &Page, token: Option<&str>) -> Value {
 
 fn picture(ctx: &Ctx) -> Value {
     json!({ "data": { "url": format!("{}/_sandbox/picture", ctx.public_url), "is_silhouette": true } })
-}
-
-/// For handlers that answer nothing but success.
-pub(super) fn success() -> Response {
-    graph::ok(&json!({ "success": true }))
 }

@@ -1,14 +1,9 @@
 //! The feed of a Page: posts, drafts, photos, comments, and the lists that show them.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-};
-use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{
-    NETWORK, Page, Photo, Post,
+    NETWORK, Page, Photo, Post, acting,
     graph::{self, Refusal},
     own_page, shown,
 };
@@ -16,11 +11,10 @@ use crate::{
     docs::{Change, View, padded},
     ledger::{Attached, Entry},
     media,
-    networks::graph::Answer,
+    networks::graph::{Answer, Ask},
     params::{Params, is_true},
-    script::Quirks,
-    web::RequestId,
-    world::{Ctx, World},
+    script::NOW,
+    world::World,
 };
 
 pub(super) const WRITE: &[&str] = &["pages_read_engagement", "pages_manage_posts"];
@@ -29,18 +23,13 @@ pub(super) const WRITE: &[&str] = &["pages_read_engagement", "pages_manage_posts
 const MESSAGE: usize = 63_206;
 
 /// `POST /{page}/feed`.
-pub(super) async fn publish(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(RequestId(request)): Extension<RequestId>,
-    params: Params,
-) -> Answer {
-    let mut world = ctx.world();
-    let page = own_page(&ctx, &world, &headers, &params, &id, WRITE)?;
+pub(super) async fn publish(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let (now_ms, params) = (ask.now_ms(), &ask.params);
+    let page = own_page(&ask, &world, &ask.id, WRITE)?;
     let message = params.text("message").unwrap_or_default();
     let link = params.present("link").unwrap_or_default();
-    let photos = attached(&world, &page, &params)?;
+    let photos = attached(&world, &page, params)?;
     let published = params.get("published").is_none_or(is_true);
     if message.trim().is_empty() && link.is_empty() && photos.is_empty() {
         return Err(Refusal::parameter("Missing message or attachment"));
@@ -51,40 +40,30 @@ pub(super) async fn publish(
     if !link.is_empty() && !url::Url::parse(&link).is_ok_and(|url| url.has_host()) {
         return Err(Refusal::new(100, 1_609_005, "The link could not be processed."));
     }
-    if photos.is_empty() && published && repeats(&world, &page, &message, &link, ctx.now_ms()) {
+    if photos.is_empty() && published && repeats(&world, &page, &message, &link, now_ms) {
         return Err(Refusal::new(506, 0, "(#506) Duplicate status message"));
     }
-    let n = world.next_id(NETWORK, ctx.now_ms());
+    let n = world.next_id(NETWORK, now_ms);
     let post = Post {
-        id: format!("{}_{}", page.id, graph::short(n)),
-        page: page.id.clone(),
-        kind: "post".to_owned(),
         message,
         link,
-        created_ms: ctx.now_ms(),
-        visible_ms: ctx.now_ms(),
         published,
         photos: photos.iter().map(|photo| photo.id.clone()).collect(),
-        video: None,
-        parent: None,
+        ..Post::new(&page, "post", format!("{}_{}", page.id, graph::short(n)), now_ms)
     };
     let mut changes = kept(&post, n);
     for photo in &photos {
         let used = Photo { used_in: Some(post.id.clone()), ..photo.clone() };
         changes.push(Change::put("photo", &photo.id, &used));
     }
-    let seen = published.then(|| entry(&post, &page, files(&photos), &request));
+    let seen = published.then(|| entry(&post, &page, files(&photos), &ask.request));
     world.show(NETWORK, changes, seen.into_iter().collect())?;
-    Ok(graph::ok(&made(&world, &post, &params)?))
+    made(&ask, &world, &post)
 }
 
 /// The answer of a call that made something: its id, or the fields that were asked for.
-pub(super) fn made(world: &World, post: &Post, params: &Params) -> Result<Value, Refusal> {
-    if params.present("fields").is_none() {
-        return Ok(json!({ "id": post.id }));
-    }
-    let docs = world.docs.at(crate::script::NOW);
-    graph::project(&node(world, docs, post), &graph::fields(params, "id"), "Post")
+fn made(ask: &Ask, world: &World, post: &Post) -> Answer {
+    ask.node(&node(world, world.docs.at(NOW), post), "id", "Post")
 }
 
 /// The documents of a post.
@@ -132,7 +111,7 @@ fn attached(world: &World, page: &Page, params: &Params) -> Result<Vec<Photo>, R
 
 /// Whether the Page's newest post has the same words and the same link.
 fn repeats(world: &World, page: &Page, message: &str, link: &str, now_ms: i64) -> bool {
-    let docs = world.docs.at(crate::script::NOW);
+    let docs = world.docs.at(NOW);
     let newest = of_page(docs, &page.id, now_ms).find(|post| post.kind == "post");
     newest.is_some_and(|post| post.message == message && post.link == link && post.photos.is_empty())
 }
@@ -145,25 +124,14 @@ fn of_page<'d>(docs: View<'d>, page: &str, now_ms: i64) -> impl Iterator<Item = 
 }
 
 /// `GET /{page}/published_posts` and `GET /{page}/feed`.
-pub(super) async fn list(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    params: Params,
-) -> Answer {
-    let world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
+pub(super) async fn list(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let token = ask.token(&world, NETWORK)?;
     super::covered(&token, &["pages_read_engagement"])?;
-    world.docs.value(NETWORK, "page", &id).ok_or_else(|| Refusal::missing(&id, "get"))?;
-    let docs = world.docs.at(quirks.as_of(ctx.now_ms()));
-    let fields = graph::fields(&params, "id,message,created_time");
-    let mut nodes = Vec::new();
-    for post in of_page(docs, &id, ctx.now_ms()).take(500) {
-        nodes.push(graph::project(&node(&world, docs, &post), &fields, "PagePost")?);
-    }
-    let address = format!("{}/v26.0/{id}/published_posts", ctx.base(NETWORK));
-    Ok(graph::ok(&graph::page(&nodes, &params, 100, &address, &token.secret)))
+    world.docs.value(NETWORK, "page", &ask.id).ok_or_else(|| Refusal::missing(&ask.id, "get"))?;
+    let docs = ask.docs(&world);
+    let nodes = of_page(docs, &ask.id, ask.now_ms()).take(500).map(|post| node(&world, docs, &post));
+    ask.list((&token, NETWORK), nodes, ("id,message,created_time", "PagePost"), 100)
 }
 
 /// A post as a node. What is not set is null, so that it is left out.
@@ -171,9 +139,14 @@ pub(super) fn node(world: &World, docs: View<'_>, post: &Post) -> Value {
     let counts = world.counts(NETWORK, &post.id).unwrap_or_default();
     let sum = |count: u64| json!({ "data": [], "summary": { "total_count": count, "can_comment": true } });
     let number = post.id.split('_').next_back().unwrap_or_default();
-    let permalink = match &post.video {
-        Some(video) => format!("/reel/{video}"),
-        None => format!("https://www.facebook.com/{}/posts/{number}", post.page),
+    let page = format!("https://www.facebook.com/{}", post.page);
+    let permalink = match (&post.video, &post.parent) {
+        (Some(video), _) => format!("/reel/{video}"),
+        (None, None) => format!("{page}/posts/{number}"),
+        (None, Some(parent)) => {
+            let parent = parent.split('_').next_back().unwrap_or_default();
+            format!("{page}/posts/{parent}?comment_id={number}")
+        }
     };
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let page: Option<Page> = docs.get(NETWORK, "page", &post.page);
@@ -204,24 +177,18 @@ fn attachments(post: &Post) -> Value {
 }
 
 /// `POST /{page}/photos`: bytes or an address; published it makes a post of its own.
-pub(super) async fn photo(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(RequestId(request)): Extension<RequestId>,
-    mut params: Params,
-) -> Answer {
-    let page = own_page(&ctx, &ctx.world(), &headers, &params, &id, WRITE)?;
+pub(super) async fn photo(mut ask: Ask) -> Answer {
+    let page = own_page(&ask, &ask.ctx.world(), &ask.id, WRITE)?;
     let unread = |why: String| Refusal::new(324, 2_069_019, format!("Missing or invalid image file: {why}"));
-    let (bytes, mime) = match (params.files.remove("source"), params.present("url")) {
+    let (bytes, mime) = match (ask.params.files.remove("source"), ask.params.present("url")) {
         (Some(file), _) => (file.bytes, file.mime),
         (None, Some(url)) => {
-            let fetched = ctx.fetch(&url).await.map_err(|why| unread(why.to_string()))?;
+            let fetched = ask.ctx.fetch(&url).await.map_err(|why| unread(why.to_string()))?;
             (fetched.bytes, fetched.mime)
         }
         (None, None) => return Err(unread("there is none".into())),
     };
-    let file = media::store(&ctx, &bytes, mime.as_deref()).await?;
+    let file = media::store(&ask.ctx, &bytes, mime.as_deref()).await?;
     let kinds = ["image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff"];
     if !kinds.contains(&file.mime.as_str()) || file.width.is_none() {
         return Err(unread(file.mime));
@@ -230,8 +197,9 @@ pub(super) async fn photo(
         let text = "Photos should be smaller than 4 MB and saved as JPG, PNG, GIF, TIFF, HEIF or WebP files.";
         return Err(Refusal::new(100, 1_366_046, text));
     }
-    let mut world = ctx.world();
-    let n = world.next_id(NETWORK, ctx.now_ms());
+    let mut world = ask.ctx.world();
+    let (now_ms, params) = (ask.now_ms(), &ask.params);
+    let n = world.next_id(NETWORK, now_ms);
     let alt = params.text("alt_text_custom").unwrap_or_default();
     let mut photo =
         Photo { id: graph::short(n).to_string(), page: page.id.clone(), file, alt, used_in: None };
@@ -239,97 +207,60 @@ pub(super) async fn photo(
         world.keep(NETWORK, vec![Change::put("photo", &photo.id, &photo)])?;
         return Ok(graph::ok(&json!({ "id": photo.id })));
     }
-    let n = world.next_id(NETWORK, ctx.now_ms());
-    let message = params.text("message").or_else(|| params.text("caption")).unwrap_or_default();
+    let n = world.next_id(NETWORK, now_ms);
     let post = Post {
-        id: format!("{}_{}", page.id, graph::short(n)),
-        page: page.id.clone(),
-        kind: "post".to_owned(),
-        message,
-        link: String::new(),
-        created_ms: ctx.now_ms(),
-        visible_ms: ctx.now_ms(),
-        published: true,
+        message: params.text("message").or_else(|| params.text("caption")).unwrap_or_default(),
         photos: vec![photo.id.clone()],
-        video: None,
-        parent: None,
+        ..Post::new(&page, "post", format!("{}_{}", page.id, graph::short(n)), now_ms)
     };
     photo.used_in = Some(post.id.clone());
     let mut changes = kept(&post, n);
     changes.push(Change::put("photo", &photo.id, &photo));
-    let seen = entry(&post, &page, files(std::slice::from_ref(&photo)), &request);
+    let seen = entry(&post, &page, files(std::slice::from_ref(&photo)), &ask.request);
     world.show(NETWORK, changes, vec![seen])?;
     Ok(graph::ok(&json!({ "id": photo.id, "post_id": post.id })))
 }
 
 /// `POST /{object}/comments`, as the Page of the token.
-pub(super) async fn comment(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(RequestId(request)): Extension<RequestId>,
-    params: Params,
-) -> Answer {
-    let mut world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
-    let page = super::acts_for(&world, &token).ok_or_else(|| {
-        Refusal::new(210, 0, "(#210) A page access token is required to request this resource.")
-    })?;
-    super::covered(&token, &["pages_manage_engagement"])?;
-    let now_ms = ctx.now_ms();
-    let under =
-        shown(world.docs.at(crate::script::NOW), &id, now_ms).ok_or_else(|| Refusal::missing(&id, "post"))?;
-    let message = params.text("message").unwrap_or_default();
-    if message.trim().is_empty() && params.present("attachment_url").is_none() {
+pub(super) async fn comment(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let page = acting(&ask, &world, &["pages_manage_engagement"])?;
+    let now_ms = ask.now_ms();
+    let under = shown(world.docs.at(NOW), &ask.id, now_ms);
+    let under = under.ok_or_else(|| Refusal::missing(&ask.id, "post"))?;
+    let message = ask.params.text("message").unwrap_or_default();
+    if message.trim().is_empty() && ask.params.present("attachment_url").is_none() {
         return Err(Refusal::parameter("Missing message or attachment"));
     }
     if message.chars().count() > 8_000 {
         return Err(Refusal::parameter("Param message must be shorter"));
     }
     let n = world.next_id(NETWORK, now_ms);
-    let number = under.id.split('_').next_back().unwrap_or_default().to_owned();
+    let number = under.id.split('_').next_back().unwrap_or_default();
     let post = Post {
-        id: format!("{number}_{}", graph::short(n)),
-        page: page.id.clone(),
-        kind: "comment".to_owned(),
         message,
-        link: String::new(),
-        created_ms: now_ms,
-        visible_ms: now_ms,
-        published: true,
-        photos: Vec::new(),
-        video: None,
-        parent: Some(id.clone()),
+        parent: Some(ask.id.clone()),
+        ..Post::new(&page, "comment", format!("{number}_{}", graph::short(n)), now_ms)
     };
     let mut changes = kept(&post, n);
-    changes.push(Change::put("post_under", format!("{id}|{}", padded(n)), &post.id));
-    let seen = entry(&post, &page, Vec::new(), &request);
+    changes.push(Change::put("post_under", format!("{}|{}", ask.id, padded(n)), &post.id));
+    let seen = entry(&post, &page, Vec::new(), &ask.request);
     world.show(NETWORK, changes, vec![seen])?;
-    Ok(graph::ok(&made(&world, &post, &params)?))
+    made(&ask, &world, &post)
 }
 
 /// `GET /{object}/comments`.
-pub(super) async fn comments(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    params: Params,
-) -> Answer {
-    let world = ctx.world();
-    let token = graph::holder(&ctx, &world, NETWORK, &headers, &params)?;
-    let docs = world.docs.at(quirks.as_of(ctx.now_ms()));
-    shown(docs, &id, ctx.now_ms()).ok_or_else(|| Refusal::missing(&id, "get"))?;
-    let fields = graph::fields(&params, "id,message,created_time,from");
-    let under = docs.range::<String>(NETWORK, "post_under", &format!("{id}|"));
-    let posts: Vec<Post> = under.filter_map(|(_, id)| shown(docs, &id, ctx.now_ms())).collect();
-    let mut nodes = Vec::new();
-    for post in &posts {
-        nodes.push(graph::project(&node(&world, docs, post), &fields, "Comment")?);
-    }
-    if params.text("order").as_deref() == Some("reverse_chronological") {
+pub(super) async fn comments(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let token = ask.token(&world, NETWORK)?;
+    let docs = ask.docs(&world);
+    let now_ms = ask.now_ms();
+    shown(docs, &ask.id, now_ms).ok_or_else(|| Refusal::missing(&ask.id, "get"))?;
+    let under = docs.range::<String>(NETWORK, "post_under", &format!("{}|", ask.id));
+    let posts = under.filter_map(|(_, id)| shown(docs, &id, now_ms));
+    let mut nodes: Vec<Value> = posts.map(|post| node(&world, docs, &post)).collect();
+    if ask.params.text("order").as_deref() == Some("reverse_chronological") {
         nodes.reverse();
     }
-    let address = format!("{}/v26.0/{id}/comments", ctx.base(NETWORK));
-    Ok(graph::ok(&graph::page(&nodes, &params, 100, &address, &token.secret)))
+    ask.list((&token, NETWORK), nodes.into_iter(), ("id,message,created_time,from", "Comment"), 100)
 }

@@ -1,13 +1,9 @@
 //! Containers: a file is fetched and processed, a carousel gathers ready children, and publishing makes media of one
 //! container once. A container that nobody published is over after a day.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    response::Response,
-};
+use axum::extract::{Path, State};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{Container, Item, NETWORK, Post, covered, is_facebooks, own};
@@ -15,10 +11,8 @@ use crate::{
     docs::{Change, padded},
     ledger::Entry,
     media::{self, Stored},
-    networks::graph::{self, Answer, Refusal},
+    networks::graph::{self, Answer, Ask, Refusal},
     params::Params,
-    script::Quirks,
-    web::{self, RequestId},
     world::{Ctx, World},
 };
 
@@ -36,18 +30,13 @@ const MADE: usize = 400;
 const PUBLISH: (&str, &str) = ("instagram_business_content_publish", "instagram_content_publish");
 
 /// `POST /{user}/media`.
-pub(super) async fn create(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    params: Params,
-) -> Answer {
-    let (account, token) = own(&ctx, &ctx.world(), &headers, &params, &id)?;
+pub(super) async fn create(ask: Ask) -> Answer {
+    let (ctx, params) = (&ask.ctx, &ask.params);
+    let (account, token) = own(&ask, &ctx.world())?;
     covered(&token, PUBLISH.0, PUBLISH.1)?;
     let handle = account.handle;
     let is_child = params.truth("is_carousel_item");
-    let kind = kind(&params, is_child)?;
+    let kind = kind(params, is_child)?;
     let is_story = kind == "STORIES";
     let caption = params.text("caption").filter(|_| !is_child && !is_story).unwrap_or_default();
     check_caption(&caption)?;
@@ -62,13 +51,13 @@ pub(super) async fn create(
         return Err(Refusal::parameter("The parameter video_url is required"));
     }
     let (items, error) = match kind {
-        "CAROUSEL" => (children(&ctx.world(), &handle, &params, ctx.now_ms())?, None),
+        "CAROUSEL" => (children(&ctx.world(), &handle, params, ctx.now_ms())?, None),
         _ if resumable => (Vec::new(), None),
-        _ => fetched(&ctx, &params, kind).await?,
+        _ => fetched(ctx, params, kind).await?,
     };
     let is_film = matches!(kind, "REELS" | "VIDEO") || items.iter().any(|item| item.file.is_video());
     let usual = if is_film { FILM_MS } else { PICTURE_MS };
-    let (ms, fails) = quirks.processing.unwrap_or((usual, false));
+    let (ms, fails) = ask.quirks.processing.unwrap_or((usual, false));
     let mut world = ctx.world();
     let now_ms = ctx.now_ms();
     if world.enforces_limits(NETWORK) && recent(&world, "made", &handle, now_ms) >= MADE {
@@ -222,16 +211,13 @@ pub(super) async fn receive(
 ) -> Answer {
     graph::holder(&ctx, &ctx.world(), NETWORK, &headers, &Params::default())?;
     let container: Option<Container> = ctx.world().docs.get(NETWORK, "container", &id);
-    let failed = |kind: &str, text: &str| {
-        let body = json!({ "debug_info": { "retriable": false, "type": kind, "message": text } });
-        Ok(web::json(StatusCode::BAD_REQUEST, &body))
-    };
     let Some(container) = container.filter(|container| container.items.is_empty()) else {
-        return failed("ProcessingFailedError", "There is no such upload");
+        return Ok(graph::interrupted("ProcessingFailedError", "There is no such upload", false));
     };
     let size = headers.get("file_size").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if size != Some(bytes.len()) {
-        return failed("PartialRequestError", "Partial request (did not match length of file)");
+        let text = "Partial request (did not match length of file)";
+        return Ok(graph::interrupted("PartialRequestError", text, false));
     }
     let file = media::store(&ctx, &bytes, Some("video/mp4")).await?;
     let ready_ms = ctx.now_ms().saturating_add_unsigned(FILM_MS);
@@ -241,20 +227,12 @@ pub(super) async fn receive(
 }
 
 /// `POST /{user}/media_publish`.
-pub(super) async fn publish(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    Extension(RequestId(request)): Extension<RequestId>,
-    params: Params,
-) -> Answer {
-    let mut world = ctx.world();
-    let now_ms = ctx.now_ms();
-    let (account, token) = own(&ctx, &world, &headers, &params, &id)?;
+pub(super) async fn publish(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let now_ms = ask.now_ms();
+    let (account, token) = own(&ask, &world)?;
     covered(&token, PUBLISH.0, PUBLISH.1)?;
-    let creation_id = params.present("creation_id");
-    let creation_id =
-        creation_id.ok_or_else(|| Refusal::parameter("The parameter creation_id is required"))?;
+    let creation_id = ask.required("creation_id")?;
     let container: Option<Container> = world.docs.get(NETWORK, "container", &creation_id);
     let container = container.filter(|container| container.account == account.handle && !container.is_child);
     let container = container.ok_or_else(|| Refusal::new(24, 2_207_006, "The media could not be found."))?;
@@ -262,11 +240,8 @@ pub(super) async fn publish(
         "FINISHED" => {}
         "IN_PROGRESS" => return Err(not_ready()),
         _ => {
-            return Err(Refusal::new(
-                24,
-                2_207_008,
-                "The media builder with the creation id does not exist or has expired.",
-            ));
+            let text = "The media builder with the creation id does not exist or has expired.";
+            return Err(Refusal::new(24, 2_207_008, text));
         }
     }
     if world.enforces_limits(NETWORK) && recent(&world, "shown", &account.handle, now_ms) >= PUBLISHED {
@@ -280,17 +255,13 @@ pub(super) async fn publish(
         _ => "post",
     };
     let post = Post {
-        id: graph::short(n).to_string(),
-        account: account.handle.clone(),
-        kind: kind.to_owned(),
         caption: container.caption.clone(),
         items: container.items.clone(),
-        created_ms: now_ms,
-        parent: None,
+        ..Post::new(graph::short(n), &account.handle, kind, now_ms)
     };
     let attached = post.items.iter().map(|item| item.file.attached(&*item.alt)).collect();
-    let entry =
-        Entry::new(NETWORK, kind, &account.handle, &post.id, &post.caption, request).with_media(attached);
+    let entry = Entry::new(NETWORK, kind, &account.handle, &post.id, &post.caption, &ask.request)
+        .with_media(attached);
     let key = format!("{}|{}", account.handle, padded(n));
     let changes = vec![
         Change::put("post", &post.id, &post),
@@ -309,16 +280,10 @@ fn recent(world: &World, kind: &str, handle: &str, now_ms: i64) -> usize {
 }
 
 /// `GET /{user}/content_publishing_limit`.
-pub(super) async fn quota(
-    State(ctx): State<Ctx>,
-    Path((_, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer {
-    let world = ctx.world();
-    let (account, _) = own(&ctx, &world, &headers, &params, &id)?;
-    let used = recent(&world, "shown", &account.handle, ctx.now_ms());
+pub(super) async fn quota(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let (account, _) = own(&ask, &world)?;
+    let used = recent(&world, "shown", &account.handle, ask.now_ms());
     let config = json!({ "quota_total": PUBLISHED, "quota_duration": 86_400 });
-    let answer: Response = graph::ok(&json!({ "data": [{ "quota_usage": used, "config": config }] }));
-    Ok(answer)
+    Ok(graph::ok(&json!({ "data": [{ "quota_usage": used, "config": config }] })))
 }

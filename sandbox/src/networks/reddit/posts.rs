@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::NETWORK;
+use super::{
+    NETWORK,
+    rules::{self, Rules},
+};
 use crate::{
     docs::Change,
     media::Stored,
@@ -127,7 +130,8 @@ pub(super) struct Subreddit {
     /// `any`, `link` or `self`.
     pub(super) takes: &'static str,
     pub(super) media: bool,
-    pub(super) flair_required: bool,
+    /// What its moderators ask of posts.
+    pub(super) rules: Rules,
     /// Whether the account may post here.
     pub(super) is_open: bool,
     /// Whether a filter removes posts after they were accepted.
@@ -138,17 +142,18 @@ const OPEN: Subreddit = Subreddit {
     name: "test",
     takes: "any",
     media: true,
-    flair_required: false,
+    rules: rules::NONE,
     is_open: true,
     is_filtered: false,
 };
 
-const SUBREDDITS: [Subreddit; 7] = [
+const SUBREDDITS: [Subreddit; 8] = [
     OPEN,
     Subreddit { name: "textonly", takes: "self", media: false, ..OPEN },
     Subreddit { name: "linksonly", takes: "link", ..OPEN },
     Subreddit { name: "nopictures", media: false, ..OPEN },
-    Subreddit { name: "flairs", flair_required: true, ..OPEN },
+    Subreddit { name: "flairs", rules: Rules { flair: true, ..rules::NONE }, ..OPEN },
+    Subreddit { name: "strict", rules: rules::STRICT, ..OPEN },
     Subreddit { name: "closed", is_open: false, ..OPEN },
     Subreddit { name: "filtered", is_filtered: true, ..OPEN },
 ];

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, NETWORK, Refusal, holder,
     posts::{self, Post, Subreddit},
+    rules::Rules,
 };
 use crate::{accounts, params::Params, script::Quirks, web, world::Ctx};
 
@@ -31,8 +32,9 @@ pub(super) async fn me(State(ctx): State<Ctx>, headers: HeaderMap) -> Answer {
     ))
 }
 
-fn rules(ctx: &Ctx, headers: &HeaderMap, name: &str) -> Result<(String, Subreddit), Refusal> {
-    let token = holder(&ctx.world(), headers, "read", ctx.now_ms())?;
+/// A subreddit that the caller may see, by a token that covers a scope.
+fn seen(ctx: &Ctx, headers: &HeaderMap, scope: &str, name: &str) -> Result<(String, Subreddit), Refusal> {
+    let token = holder(&ctx.world(), headers, scope, ctx.now_ms())?;
     let found = posts::subreddit(name, &token.account);
     let found = found.ok_or(Refusal::Http(StatusCode::NOT_FOUND, "Not Found", None))?;
     if found.1.is_open {
@@ -47,32 +49,23 @@ pub(super) async fn requirements(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
-    let (_, rules) = rules(&ctx, &headers, &name)?;
-    Ok(web::json(
-        StatusCode::OK,
-        &json!({
-            "title_text_min_length": null, "title_text_max_length": null, "body_restriction_policy": "none",
-            "is_flair_required": rules.flair_required, "link_restriction_policy": "none", "domain_blacklist": [],
-            "domain_whitelist": [], "title_required_strings": [], "title_blacklisted_strings": [],
-            "link_repost_age": null, "gallery_min_items": null, "gallery_max_items": null,
-        }),
-    ))
+    let (_, subreddit) = seen(&ctx, &headers, "submit", &name)?;
+    Ok(web::json(StatusCode::OK, &subreddit.rules.told()))
 }
 
 pub(super) async fn about(State(ctx): State<Ctx>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
-    let (name, rules) = rules(&ctx, &headers, &name)?;
+    let (name, subreddit) = seen(&ctx, &headers, "read", &name)?;
     let data = json!({
-        "display_name": name, "submission_type": rules.takes, "allow_images": rules.media,
-        "allow_videos": rules.media, "allow_galleries": rules.media, "over18": false, "subreddit_type": "public",
-        "user_is_banned": false,
+        "display_name": name, "submission_type": subreddit.takes, "allow_images": subreddit.media,
+        "allow_videos": subreddit.media, "allow_galleries": subreddit.media, "over18": false,
+        "subreddit_type": "public", "user_is_banned": false,
     });
     Ok(web::json(StatusCode::OK, &json!({"kind": "t5", "data": data})))
 }
 
 pub(super) async fn flairs(State(ctx): State<Ctx>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
-    let (_, rules) = rules(&ctx, &headers, &name)?;
-    let flair = json!([{"id": "f-1", "text": "News", "text_editable": true}]);
-    Ok(web::json(StatusCode::OK, &if rules.flair_required { flair } else { json!([]) }))
+    seen(&ctx, &headers, "flair", &name)?;
+    Ok(web::json(StatusCode::OK, &Rules::flairs()))
 }
 
 pub(super) async fn submitted(

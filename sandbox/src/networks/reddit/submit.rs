@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     Answer, NETWORK, Refusal, holder, media,
     posts::{self, Post, Subreddit},
+    rules::Shape,
 };
 use crate::{
     docs::Change,
@@ -40,13 +41,13 @@ pub(super) async fn submit(
     let mut world = ctx.world();
     let now_ms = ctx.now_ms();
     let token = holder(&world, &headers, "submit", now_ms)?;
-    let (subreddit, rules) = place(&params, &token)?;
+    let (subreddit, place) = place(&params, &token)?;
     let title = title(&params)?;
     let kind = params.text("kind").unwrap_or_default();
     let (text, url) = (params.text("text").unwrap_or_default(), params.text("url").unwrap_or_default());
     let mut files = Vec::new();
     match kind.as_str() {
-        "self" if rules.takes == "link" => {
+        "self" if place.takes == "link" => {
             return Err(Refusal::error("NO_SELFS", "this community doesn't allow text posts", "sr"));
         }
         "self" if text.chars().count() > TEXT => {
@@ -54,13 +55,13 @@ pub(super) async fn submit(
         }
         "self" => {}
         "link" => {
-            if rules.takes == "self" {
+            if place.takes == "self" {
                 return Err(Refusal::error("NO_LINKS", "this community doesn't allow links", "sr"));
             }
             linked(&world, &subreddit, &url, &params)?;
         }
         "image" | "video" | "videogif" => {
-            if rules.takes == "self" || !rules.media {
+            if place.takes == "self" || !place.media {
                 let code = if kind == "image" { "NO_IMAGES" } else { "NO_VIDEOS" };
                 return Err(Refusal::error(code, "this community doesn't allow such media", "sr"));
             }
@@ -72,11 +73,16 @@ pub(super) async fn submit(
         }
         _ => return Err(Refusal::error("INVALID_OPTION", "that option is not valid", "kind")),
     }
-    flair(rules, &params)?;
+    let shape = match kind.as_str() {
+        "self" => Shape::Text(text.trim()),
+        "link" => Shape::Link(&url),
+        _ => Shape::Other,
+    };
+    place.rules.keep(&params, &title, &shape)?;
     pause(&world, &token, now_ms)?;
     let is_media = !files.is_empty();
     let kind = if kind == "videogif" { "video".to_owned() } else { kind };
-    let draft = Draft { kind, subreddit, rules, title, text, url, files };
+    let draft = Draft { kind, subreddit, place, title, text, url, files };
     let post = made(&ctx, &mut world, &token, &params, draft, quirks, request_id)?;
     let data = if is_media {
         let page = format!("{}/user/{}/submitted/", ctx.base(NETWORK), token.account);
@@ -103,9 +109,9 @@ pub(super) async fn gallery(
     if !mime.starts_with("application/json") {
         return Err(Refusal::Http(StatusCode::BAD_REQUEST, "Bad Request", None));
     }
-    let (subreddit, rules) = place(&params, &token)?;
+    let (subreddit, place) = place(&params, &token)?;
     let title = title(&params)?;
-    if rules.takes == "self" || !rules.media {
+    if place.takes == "self" || !place.media {
         return Err(Refusal::error("NO_IMAGES", "this community doesn't allow such media", "sr"));
     }
     let items = params.json("items").and_then(|items| items.as_array().cloned()).unwrap_or_default();
@@ -122,12 +128,12 @@ pub(super) async fn gallery(
         let found = found.filter(|file| file.mime.starts_with("image/"));
         files.push(found.ok_or_else(|| Refusal::error("BAD_ASSET", "that image is not valid", "items"))?);
     }
-    flair(rules, &params)?;
+    place.rules.keep(&params, &title, &Shape::Gallery(items.len()))?;
     pause(&world, &token, now_ms)?;
     let draft = Draft {
         kind: "gallery".to_owned(),
         subreddit,
-        rules,
+        place,
         title,
         text: String::new(),
         url: String::new(),
@@ -183,19 +189,6 @@ fn asset(world: &World, token: &Token, url: &str, is_image: bool) -> Result<Stor
     found.ok_or_else(|| Refusal::error("BAD_URL", "you should check that url", "url"))
 }
 
-fn flair(rules: Subreddit, params: &Params) -> Result<(), Refusal> {
-    match params.present("flair_id") {
-        Some(id) if id != "f-1" => {
-            Err(Refusal::error("BAD_FLAIR_TEMPLATE_ID", "that flair does not exist", "flair"))
-        }
-        None if rules.flair_required => {
-            let text = "Your post must contain post flair.";
-            Err(Refusal::error("SUBMIT_VALIDATION_FLAIR_REQUIRED", text, "flair"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Accounts without karma may not submit as often.
 fn pause(world: &World, token: &Token, now_ms: i64) -> Result<(), Refusal> {
     if !token.account.starts_with("newbie") {
@@ -209,7 +202,7 @@ fn pause(world: &World, token: &Token, now_ms: i64) -> Result<(), Refusal> {
 struct Draft {
     kind: String,
     subreddit: String,
-    rules: Subreddit,
+    place: Subreddit,
     title: String,
     text: String,
     url: String,
@@ -229,7 +222,7 @@ fn made(
     let id = world.next_id(NETWORK, now_ms);
     let (wait_ms, fails) = quirks.processing.unwrap_or((PROCESSING_MS, false));
     let wait_ms = if draft.files.is_empty() || draft.kind == "gallery" { 0 } else { wait_ms as i64 };
-    let is_filtered = draft.rules.is_filtered;
+    let is_filtered = draft.place.is_filtered;
     let post = Post {
         id: posts::base36(id),
         kind: draft.kind,

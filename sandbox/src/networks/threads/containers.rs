@@ -1,27 +1,21 @@
 //! Containers: made from text and addresses, downloaded at once, ready after a while, published once.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-};
-use http::HeaderMap;
 use serde_json::json;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
     NETWORK,
     posts::used,
-    state::{Container, File, IMAGE_MS, Post, VIDEO_MS, account, holder, key_of},
-    words::{Answer, Refusal, ok},
+    state::{Container, File, IMAGE_MS, Post, VIDEO_MS, holder, key_of},
+    words::{self, Answer, Refusal},
 };
 use crate::{
     docs::Change,
     ledger::Entry,
     media,
+    networks::graph::{self, Ask},
     oauth::Token,
     params::Params,
-    script::Quirks,
-    web::RequestId,
     world::{Ctx, World},
 };
 
@@ -31,20 +25,14 @@ const VIDEO_BYTES: u64 = 1 << 30;
 const ITEMS: std::ops::RangeInclusive<usize> = 2..=20;
 
 /// `POST /{user}/threads`.
-pub(super) async fn create(
-    State(ctx): State<Ctx>,
-    Path(user): Path<String>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    params: Params,
-) -> Answer {
+pub(super) async fn create(ask: Ask) -> Answer {
+    let (ctx, params) = (&ask.ctx, &ask.params);
     let replies = params.present("reply_to_id").is_some();
     let scope = if replies { "threads_manage_replies" } else { "threads_content_publish" };
-    let token = writer(&ctx, &ctx.world(), &headers, &params, &user, scope)?;
-    let asked = Asked::read(&params)?;
+    let token = writer(&ask, &ctx.world(), scope)?;
+    let asked = Asked::read(params)?;
     let downloaded = match &asked.url {
-        Some(url) => Some(download(&ctx, url, &asked.media_type).await?),
+        Some(url) => Some(download(ctx, url, &asked.media_type).await?),
         None => None,
     };
     let now_ms = ctx.now_ms();
@@ -60,18 +48,18 @@ pub(super) async fn create(
     for child in &asked.children {
         let child: Option<Container> = world.docs.get(NETWORK, "container", child);
         let child = child.filter(|child| child.account == token.account && child.is_item);
-        let child = child.ok_or_else(|| Refusal::parameter("A child of the carousel does not exist"))?;
+        let child = child.ok_or_else(|| words::parameter("A child of the carousel does not exist"))?;
         if child.status(now_ms) != "FINISHED" {
-            return Err(Refusal::parameter("A child of the carousel is not ready"));
+            return Err(words::parameter("A child of the carousel is not ready"));
         }
         files.extend(child.files);
     }
     if let Some(parent) = &asked.reply_to
-        && !world.docs.at(quirks.as_of(now_ms)).has(NETWORK, "post", parent)
+        && !ask.docs(&world).has(NETWORK, "post", parent)
     {
-        return Err(Refusal::missing(parent));
+        return Err(words::missing(parent));
     }
-    if let Some((ms, fails)) = quirks.processing {
+    if let Some((ms, fails)) = ask.quirks.processing {
         wait_ms = ms as i64;
         problem = fails.then(|| "FAILED_PROCESSING_VIDEO".to_owned()).or(problem);
     }
@@ -93,49 +81,42 @@ pub(super) async fn create(
     };
     if params.truth("auto_publish_text") {
         if container.media_type != "TEXT" {
-            return Err(Refusal::parameter("auto_publish_text is for text posts"));
+            return Err(words::parameter("auto_publish_text is for text posts"));
         }
-        let id = show(&ctx, &mut world, &container, &request_id)?;
-        return Ok(ok(&json!({ "id": id })));
+        let id = show(&ask, &mut world, &container)?;
+        return Ok(graph::ok(&json!({ "id": id })));
     }
     world.keep(NETWORK, vec![Change::put("container", &container.id, &container)])?;
-    Ok(ok(&json!({ "id": container.id })))
+    Ok(graph::ok(&json!({ "id": container.id })))
 }
 
 /// `POST /{user}/threads_publish`.
-pub(super) async fn publish(
-    State(ctx): State<Ctx>,
-    Path(user): Path<String>,
-    headers: HeaderMap,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    params: Params,
-) -> Answer {
-    let mut world = ctx.world();
-    let token = writer(&ctx, &world, &headers, &params, &user, "threads_content_publish")?;
-    let id = params.present("creation_id");
-    let id = id.ok_or_else(|| Refusal::parameter("The parameter creation_id is required."))?;
+pub(super) async fn publish(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let token = writer(&ask, &world, "threads_content_publish")?;
+    let id = ask.required("creation_id")?;
     let container: Option<Container> = world.docs.get(NETWORK, "container", &id);
     let container = container.filter(|container| container.account == token.account && !container.is_item);
     // A container that is not ready, or was published, is not found by this call.
-    let container = container.filter(|container| container.status(ctx.now_ms()) == "FINISHED");
-    let container = container.ok_or_else(|| Refusal::missing(&id))?;
-    let (posts, replies) = used(&world, &token.account, ctx.now_ms());
+    let container = container.filter(|container| container.status(ask.now_ms()) == "FINISHED");
+    let container = container.ok_or_else(|| words::missing(&id))?;
+    let (posts, replies) = used(&world, &token.account, ask.now_ms());
     let is_over = if container.reply_to.is_some() { replies >= 1000 } else { posts >= 250 };
     if is_over && world.enforces_limits(NETWORK) {
-        return Err(Refusal::quota());
+        return Err(words::quota());
     }
-    let id = show(&ctx, &mut world, &container, &request_id)?;
-    Ok(ok(&json!({ "id": id })))
+    let id = show(&ask, &mut world, &container)?;
+    Ok(graph::ok(&json!({ "id": id })))
 }
 
 /// Makes the post of a container.
-fn show(ctx: &Ctx, world: &mut World, container: &Container, request_id: &str) -> Result<String, Refusal> {
-    let now_ms = ctx.now_ms();
+fn show(ask: &Ask, world: &mut World, container: &Container) -> Result<String, Refusal> {
+    let now_ms = ask.now_ms();
     let id = world.next_id(NETWORK, now_ms).to_string();
     let parent: Option<Post> =
         container.reply_to.as_ref().and_then(|parent| world.docs.get(NETWORK, "post", parent));
     if let Some(missing) = container.reply_to.as_ref().filter(|_| parent.is_none()) {
-        return Err(Refusal::missing(missing));
+        return Err(words::missing(missing));
     }
     let post = Post {
         id: id.clone(),
@@ -154,7 +135,8 @@ fn show(ctx: &Ctx, world: &mut World, container: &Container, request_id: &str) -
         created_ms: now_ms,
     };
     let attached = container.files.iter().map(|file| file.stored.attached(file.alt.as_str())).collect();
-    let entry = Entry::new(NETWORK, "post", &post.account, &id, &post.text, request_id).with_media(attached);
+    let entry =
+        Entry::new(NETWORK, "post", &post.account, &id, &post.text, &ask.request).with_media(attached);
     let entry = match &post.reply_to {
         Some(parent) => entry.replying_to(parent),
         None => entry,
@@ -171,17 +153,9 @@ fn show(ctx: &Ctx, world: &mut World, container: &Container, request_id: &str) -
 }
 
 /// Writing against the number of an account is refused although the token is good; `me` is the way.
-fn writer(
-    ctx: &Ctx,
-    world: &World,
-    headers: &HeaderMap,
-    params: &Params,
-    user: &str,
-    scope: &str,
-) -> Result<Token, Refusal> {
-    let token = holder(ctx, world, headers, params, scope)?;
-    account(world, &token)?;
-    if user == "me" { Ok(token) } else { Err(Refusal::missing(user)) }
+fn writer(ask: &Ask, world: &World, scope: &str) -> Result<Token, Refusal> {
+    let (token, _) = holder(ask, world, scope)?;
+    if ask.id == "me" { Ok(token) } else { Err(words::missing(&ask.id)) }
 }
 
 /// The fields of a creation, checked one by one.
@@ -199,7 +173,7 @@ struct Asked {
 
 impl Asked {
     fn read(params: &Params) -> Result<Self, Refusal> {
-        let refuse = |text: &str| Err(Refusal::parameter(text));
+        let refuse = |text: &str| Err(words::parameter(text));
         let media_type = params.present("media_type").unwrap_or_default();
         let asked = Self {
             text: params.text("text").unwrap_or_default(),
@@ -283,7 +257,7 @@ async fn download(
     let fetched = match ctx.fetch(url).await {
         Ok(fetched) => fetched,
         Err(_) if is_video => return Ok(Err("FAILED_DOWNLOADING_VIDEO")),
-        Err(_) => return Err(Refusal::unfetched()),
+        Err(_) => return Err(words::unfetched()),
     };
     let stored = media::store(ctx, &fetched.bytes, fetched.mime.as_deref()).await?;
     let fits = match stored.mime.as_str() {

@@ -1,133 +1,83 @@
 //! Reading posts and containers, the quota, the counts, and deleting.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-};
-use http::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     NETWORK,
-    state::{Container, Post, account, holder, is_me, key_of, permalink},
-    words::{Answer, Refusal, ok},
+    state::{Container, Post, holder, is_me, key_of},
+    words::{self, Answer, Refusal},
 };
 use crate::{
     accounts::Account,
     docs::Change,
-    params::Params,
-    script::Quirks,
-    world::{Ctx, World},
+    networks::graph::{self, Ask},
+    world::World,
 };
 
 const DAY_MS: i64 = 86_400_000;
 
 /// `GET /{id}`: the account, a container or a post. Posts have no `status`.
-pub(super) async fn object(
-    State(ctx): State<Ctx>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    params: Params,
-) -> Answer {
-    let world = ctx.world();
-    let token = holder(&ctx, &world, &headers, &params, "threads_basic")?;
-    let account = account(&world, &token)?;
-    let fields = fields(&params);
-    if is_me(&account, &id) {
-        return Ok(ok(&picked(&profile(&account), &fields)));
+pub(super) async fn object(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let (_, account) = holder(&ask, &world, "threads_basic")?;
+    if is_me(&account, &ask.id) {
+        return ask.node(&profile(&account), "id", "User");
     }
     let own = |owner: &str| owner == account.handle;
-    let container = world.docs.get::<Container>(NETWORK, "container", &id).filter(|c| own(&c.account));
+    let container = world.docs.get::<Container>(NETWORK, "container", &ask.id).filter(|c| own(&c.account));
     if let Some(container) = container {
-        let status = container.status(ctx.now_ms());
-        let mut told = json!({ "id": container.id, "status": status });
-        if status == "ERROR" {
-            told["error_message"] = json!(container.problem);
-        }
-        return Ok(ok(&picked(&told, &fields)));
+        let status = container.status(ask.now_ms());
+        let problem = container.problem.filter(|_| status == "ERROR");
+        let node = json!({ "id": container.id, "status": status, "error_message": problem });
+        return ask.node(&node, "id", "Container");
     }
-    let docs = world.docs.at(quirks.as_of(ctx.now_ms()));
-    let post = docs.get::<Post>(NETWORK, "post", &id).filter(|post| own(&post.account));
-    let post = post.ok_or_else(|| Refusal::missing(&id))?;
-    if fields.iter().any(|field| field == "status") {
-        return Err(Refusal::field("status"));
+    let post = ask.docs(&world).get::<Post>(NETWORK, "post", &ask.id).filter(|post| own(&post.account));
+    let post = post.ok_or_else(|| words::missing(&ask.id))?;
+    if ask.wants("status") {
+        return Err(words::parameter("Tried accessing nonexisting field (status)"));
     }
-    Ok(ok(&picked(&entity(&ctx, &account, &post), &fields)))
+    ask.node(&entity(&ask, &account, &post), "id", "Media")
 }
 
 /// `GET /{user}/threads`: posts of one's own, without replies, the newest first.
-pub(super) async fn listing(
-    State(ctx): State<Ctx>,
-    Path(user): Path<String>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    params: Params,
-) -> Answer {
-    list(&ctx, &user, &headers, quirks, &params, ("post_of", "threads_basic"))
+pub(super) async fn listing(ask: Ask) -> Answer {
+    list(&ask, "post_of", "threads_basic")
 }
 
 /// `GET /{user}/replies`: one's own replies, the newest first.
-pub(super) async fn replies(
-    State(ctx): State<Ctx>,
-    Path(user): Path<String>,
-    headers: HeaderMap,
-    Extension(quirks): Extension<Quirks>,
-    params: Params,
-) -> Answer {
-    list(&ctx, &user, &headers, quirks, &params, ("post_reply_of", "threads_read_replies"))
+pub(super) async fn replies(ask: Ask) -> Answer {
+    list(&ask, "post_reply_of", "threads_read_replies")
 }
 
-fn list(
-    ctx: &Ctx,
-    user: &str,
-    headers: &HeaderMap,
-    quirks: Quirks,
-    params: &Params,
-    (kind, scope): (&str, &str),
-) -> Answer {
-    let world = ctx.world();
-    let token = holder(ctx, &world, headers, params, scope)?;
-    let account = account(&world, &token)?;
-    if !is_me(&account, user) {
-        return Err(Refusal::missing(user));
+fn list(ask: &Ask, kind: &str, scope: &str) -> Answer {
+    let world = ask.ctx.world();
+    let (token, account) = holder(ask, &world, scope)?;
+    if !is_me(&account, &ask.id) {
+        return Err(words::missing(&ask.id));
     }
-    let fields = fields(params);
-    let limit = params.number("limit").unwrap_or(25).clamp(1, 100) as usize;
-    let since_ms = params.number("since").unwrap_or(0) * 1000;
-    let docs = world.docs.at(quirks.as_of(ctx.now_ms()));
+    let since_ms = ask.params.number("since").unwrap_or(0) * 1000;
+    let docs = ask.docs(&world);
     let ids = docs.range::<String>(NETWORK, kind, &format!("{}|", account.handle)).rev();
     let posts = ids.filter_map(|(_, id)| docs.get::<Post>(NETWORK, "post", &id));
-    let posts = posts.take_while(|post| post.created_ms >= since_ms).take(limit);
-    let data: Vec<Value> = posts.map(|post| picked(&entity(ctx, &account, &post), &fields)).collect();
-    Ok(ok(&json!({ "data": data })))
+    let posts = posts.take_while(|post| post.created_ms >= since_ms).take(500);
+    ask.list((&token, NETWORK), posts.map(|post| entity(ask, &account, &post)), ("id", "Media"), 100)
 }
 
 /// `GET /{user}/threads_publishing_limit`.
-pub(super) async fn quota(
-    State(ctx): State<Ctx>,
-    Path(user): Path<String>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer {
-    let world = ctx.world();
-    let token = holder(&ctx, &world, &headers, &params, "threads_content_publish")?;
-    let account = account(&world, &token)?;
-    if !is_me(&account, &user) {
-        return Err(Refusal::missing(&user));
+pub(super) async fn quota(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let (token, account) = holder(&ask, &world, "threads_content_publish")?;
+    if !is_me(&account, &ask.id) {
+        return Err(words::missing(&ask.id));
     }
-    let (posts, replies) = used(&world, &account.handle, ctx.now_ms());
+    let (posts, replies) = used(&world, &account.handle, ask.now_ms());
     let all = json!({
         "quota_usage": posts,
         "config": { "quota_total": 250, "quota_duration": 86_400 },
         "reply_quota_usage": replies,
         "reply_config": { "quota_total": 1000, "quota_duration": 86_400 },
     });
-    let mut told = picked(&all, &fields(&params));
-    if let Some(told) = told.as_object_mut() {
-        told.remove("id");
-    }
-    Ok(ok(&json!({ "data": [told] })))
+    ask.list((&token, NETWORK), [all].into_iter(), ("quota_usage", "PublishingLimit"), 1)
 }
 
 /// Posts and replies of the last day, deleted ones not counted.
@@ -141,76 +91,41 @@ pub(super) fn used(world: &World, handle: &str, now_ms: i64) -> (usize, usize) {
 }
 
 /// `GET /{media}/insights`.
-pub(super) async fn insights(
-    State(ctx): State<Ctx>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer {
-    let world = ctx.world();
-    let token = holder(&ctx, &world, &headers, &params, "threads_manage_insights")?;
-    let post = world.docs.get::<Post>(NETWORK, "post", &id).filter(|post| post.account == token.account);
-    let counts = post.and_then(|_| world.counts(NETWORK, &id)).ok_or_else(|| Refusal::missing(&id))?;
-    let wanted = params.present("metric").unwrap_or_default();
-    let views = (counts.likes + counts.reposts + counts.replies) * 10;
-    let value = |name: &str| match name {
-        "views" => Some(views),
-        "likes" => Some(counts.likes),
-        "replies" => Some(counts.replies),
-        "reposts" => Some(counts.reposts),
-        "quotes" | "shares" => Some(0),
-        _ => None,
-    };
-    let mut data = Vec::new();
-    for name in wanted.split(',').map(str::trim) {
-        let value = value(name).ok_or_else(|| {
-            Refusal::parameter("(#100) metric[0] must be one of the following values: views, likes, …")
-        })?;
-        data.push(json!({
-            "name": name,
-            "period": "lifetime",
-            "values": [{ "value": value }],
-            "title": name,
-            "description": "",
-            "id": format!("{id}/insights/{name}/lifetime"),
-        }));
-    }
-    Ok(ok(&json!({ "data": data })))
+pub(super) async fn insights(ask: Ask) -> Answer {
+    let world = ask.ctx.world();
+    let (token, _) = holder(&ask, &world, "threads_manage_insights")?;
+    let post = world.docs.get::<Post>(NETWORK, "post", &ask.id).filter(|post| post.account == token.account);
+    let counts = post.and_then(|_| world.counts(NETWORK, &ask.id)).ok_or_else(|| words::missing(&ask.id))?;
+    graph::insights(&ask.id, &ask.params, |name| {
+        Ok(json!(match name {
+            "views" => (counts.likes + counts.reposts + counts.replies) * 10,
+            "likes" => counts.likes,
+            "replies" => counts.replies,
+            "reposts" => counts.reposts,
+            "quotes" | "shares" => 0,
+            _ => return Err(unknown_metric()),
+        }))
+    })
+}
+
+fn unknown_metric() -> Refusal {
+    words::parameter("(#100) metric[0] must be one of the following values: views, likes, …")
 }
 
 /// `DELETE /{media}`.
-pub(super) async fn remove(
-    State(ctx): State<Ctx>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer {
-    let mut world = ctx.world();
-    let token = holder(&ctx, &world, &headers, &params, "threads_delete")?;
-    let post = world.docs.get::<Post>(NETWORK, "post", &id).filter(|post| post.account == token.account);
-    let post = post.ok_or_else(|| Refusal::missing(&id))?;
-    let key = key_of(&post.account, &id);
+pub(super) async fn remove(ask: Ask) -> Answer {
+    let mut world = ask.ctx.world();
+    let (token, _) = holder(&ask, &world, "threads_delete")?;
+    let post = world.docs.get::<Post>(NETWORK, "post", &ask.id).filter(|post| post.account == token.account);
+    let post = post.ok_or_else(|| words::missing(&ask.id))?;
+    let key = key_of(&post.account, &ask.id);
     let changes = vec![
-        Change::remove("post", &id),
+        Change::remove("post", &ask.id),
         Change::remove("post_of", &key),
         Change::remove("post_reply_of", &key),
     ];
     world.keep(NETWORK, changes)?;
-    Ok(ok(&json!({ "success": true, "deleted_id": id })))
-}
-
-fn fields(params: &Params) -> Vec<String> {
-    let fields = params.text("fields").unwrap_or_default();
-    fields.split(',').map(|field| field.trim().to_owned()).filter(|field| !field.is_empty()).collect()
-}
-
-/// The id, and what was asked for of the rest.
-fn picked(all: &Value, fields: &[String]) -> Value {
-    let Value::Object(all) = all else { return Value::Null };
-    let wanted = |(name, value): (&String, &Value)| {
-        (name == "id" || fields.contains(name)).then(|| (name.clone(), value.clone()))
-    };
-    Value::Object(all.iter().filter_map(wanted).collect::<Map<_, _>>())
+    Ok(graph::ok(&json!({ "success": true, "deleted_id": ask.id })))
 }
 
 fn profile(account: &Account) -> Value {
@@ -223,33 +138,26 @@ fn profile(account: &Account) -> Value {
     })
 }
 
-fn entity(ctx: &Ctx, account: &Account, post: &Post) -> Value {
-    let time = jiff::Timestamp::from_millisecond(post.created_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let mut told = json!({
+/// A post as a node. What it does not have is null, so that it is left out.
+fn entity(ask: &Ask, account: &Account, post: &Post) -> Value {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let named = |id: &String| json!({ "id": id });
+    let children: Vec<Value> = post.children.iter().map(named).collect();
+    json!({
         "id": post.id,
         "media_product_type": "THREADS",
         "media_type": post.media_type,
-        "permalink": permalink(ctx, &post.id),
+        "permalink": graph::permalink(&ask.ctx, NETWORK, &post.id),
         "owner": { "id": account.id },
         "username": account.handle,
-        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string(),
+        "timestamp": graph::time(post.created_ms),
         "shortcode": post.id,
         "is_quote_post": false,
-    });
-    if !post.text.is_empty() {
-        told["text"] = json!(post.text);
-    }
-    if !post.topic_tag.is_empty() {
-        told["topic_tag"] = json!(post.topic_tag);
-    }
-    if !post.children.is_empty() {
-        let children: Vec<Value> = post.children.iter().map(|id| json!({ "id": id })).collect();
-        told["children"] = json!({ "data": children });
-    }
-    if let (Some(parent), Some(root)) = (&post.reply_to, &post.root) {
-        told["replied_to"] = json!({ "id": parent });
-        told["root_post"] = json!({ "id": root });
-        told["is_reply"] = json!(true);
-    }
-    told
+        "text": some(&post.text),
+        "topic_tag": some(&post.topic_tag),
+        "children": (!children.is_empty()).then(|| json!({ "data": children })),
+        "replied_to": post.reply_to.as_ref().map(named),
+        "root_post": post.root.as_ref().map(named),
+        "is_reply": post.reply_to.is_some(),
+    })
 }

@@ -1,16 +1,17 @@
 //! What Threads keeps: containers for a day, posts until they are deleted, and who may do what.
 
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::{NETWORK, words::Refusal};
+use super::{
+    NETWORK,
+    words::{self, Refusal},
+};
 use crate::{
     accounts::{self, Account},
     media::Stored,
-    oauth::{self, Token},
-    params::Params,
-    web,
-    world::{Ctx, World},
+    networks::graph::Ask,
+    oauth::Token,
+    world::World,
 };
 
 /// How long a container waits to be published, milliseconds.
@@ -93,32 +94,17 @@ pub(super) struct Post {
     pub(super) created_ms: i64,
 }
 
-/// A post's page.
-pub(super) fn permalink(ctx: &Ctx, id: &str) -> String {
-    format!("{}/_posts/{}/{id}", ctx.public_url, NETWORK.name())
-}
-
 /// The key of a post among those of its account.
 pub(super) fn key_of(account: &str, id: &str) -> String {
     format!("{account}|{id:0>20}")
 }
 
-/// The token of a request: the parameter, or the header that the whole Graph takes as well.
-pub(super) fn holder(
-    ctx: &Ctx,
-    world: &World,
-    headers: &HeaderMap,
-    params: &Params,
-    scope: &str,
-) -> Result<Token, Refusal> {
-    let secret = params.present("access_token").or_else(|| web::bearer(headers).map(str::to_owned));
-    let token = oauth::live(world, NETWORK, secret.as_deref().unwrap_or_default(), ctx.now_ms())?;
-    if token.covers("threads_basic") && token.covers(scope) { Ok(token) } else { Err(Refusal::permission()) }
-}
-
-/// The account of a token.
-pub(super) fn account(world: &World, token: &Token) -> Result<Account, Refusal> {
-    accounts::named(world, NETWORK, &token.account).ok_or_else(Refusal::permission)
+/// The token of a request and its account, provided that it covers what is asked for.
+pub(super) fn holder(ask: &Ask, world: &World, scope: &str) -> Result<(Token, Account), Refusal> {
+    let token = ask.token(world, NETWORK)?;
+    let covers = token.covers("threads_basic") && token.covers(scope);
+    let account = accounts::named(world, NETWORK, &token.account).filter(|_| covers);
+    Ok((token, account.ok_or_else(words::permission)?))
 }
 
 /// Whether a path names the account of the token, for reading.

@@ -1,17 +1,16 @@
-//! Videos by id: read, changed, deleted, and their thumbnails.
+//! Videos by id: read, changed, deleted.
 
 use axum::{Extension, extract::State, response::IntoResponse};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     Answer, NETWORK, Refusal, holder, ok,
     state::{Meta, Video},
+    thumbnails,
 };
 use crate::{
     docs::{Change, padded},
-    media,
     params::Params,
     script::Quirks,
     world::{Ctx, World},
@@ -19,7 +18,6 @@ use crate::{
 
 const READ: [&str; 3] = ["youtube.readonly", "youtube", "youtube.force-ssl"];
 const WRITE: [&str; 2] = ["youtube", "youtube.force-ssl"];
-const LARGEST_THUMBNAIL: usize = 2_097_152;
 
 pub(super) async fn list(
     State(ctx): State<Ctx>,
@@ -39,7 +37,15 @@ pub(super) async fn list(
     let docs = world.docs.at(quirks.as_of(ctx.now_ms()));
     let found = ids.iter().filter_map(|id| docs.get::<Video>(NETWORK, "post", id.trim()));
     let visible = found.filter(|video| video.account == token.account || video.meta.privacy != "private");
-    let items: Vec<Value> = visible.map(|video| video.told(&world, &parts, ctx.now_ms())).collect();
+    let items: Vec<Value> = visible
+        .map(|video| {
+            let mut told = video.told(&world, &parts, ctx.now_ms());
+            if let (Some(sha256), true) = (&video.thumbnail, told["snippet"].is_object()) {
+                told["snippet"]["thumbnails"] = thumbnails::sizes(&ctx, sha256);
+            }
+            told
+        })
+        .collect();
     let page = json!({"totalResults": items.len(), "resultsPerPage": items.len()});
     Ok(ok(&json!({"kind": "youtube#videoListResponse", "items": items, "pageInfo": page})))
 }
@@ -84,30 +90,6 @@ pub(super) async fn remove(State(ctx): State<Ctx>, headers: HeaderMap, params: P
     let place = format!("{}|{}", video.account, padded(video.number));
     world.keep(NETWORK, vec![Change::remove("post", &video.id), Change::remove("post_of", place)])?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-pub(super) async fn thumbnail(
-    State(ctx): State<Ctx>,
-    headers: HeaderMap,
-    uri: http::Uri,
-    body: Bytes,
-) -> Answer {
-    let account =
-        holder(&ctx.world(), &ctx, &headers, &["youtube.upload", "youtube", "youtube.force-ssl"])?.account;
-    let query = uri.query().unwrap_or_default().as_bytes();
-    let id = url::form_urlencoded::parse(query).find(|(name, _)| name == "videoId");
-    let id = id.map(|(_, id)| id.into_owned()).unwrap_or_default();
-    let stored = media::store(&ctx, &body, None).await?;
-    if body.len() > LARGEST_THUMBNAIL || !matches!(stored.mime.as_str(), "image/jpeg" | "image/png") {
-        let message = "The provided image content is invalid.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "youtube.thumbnail", "invalidImage", message));
-    }
-    let url = media::url(&ctx, &stored.sha256);
-    let mut world = ctx.world();
-    let video = Video { thumbnail: Some(stored.sha256), ..own(&world, &id, &account)? };
-    world.keep(NETWORK, vec![Change::put("post", &video.id, &video)])?;
-    let size = json!({"url": url, "width": 120, "height": 90});
-    Ok(ok(&json!({"kind": "youtube#thumbnailSetResponse", "items": [{"default": size}]})))
 }
 
 /// The account's own video.
