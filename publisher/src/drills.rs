@@ -70,6 +70,7 @@ pub async fn two_workers(db: Db) -> Result<Sends, Error> {
         fence,
         key: "KEY".into(),
         request_sha256: [0; 32],
+        riders: Vec::new(),
         permits: Vec::new(),
         send_timeout: policy.send_timeout,
         quiesce: policy.quiesce,

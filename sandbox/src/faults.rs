@@ -84,6 +84,7 @@ async fn pass(
     let stand_in = route.network.stand_in();
     let account = stand_in.account_of(&route.ctx, &parts, &bytes);
     let operation = stand_in.operation(route.operation, &parts, &bytes);
+    let units = stand_in.units(&parts, &bytes);
     let refresh_token = (operation == Operation::Refresh)
         .then(|| stand_in.refresh_token(&parts, &bytes).as_deref().map(refreshes::fingerprint))
         .flatten();
@@ -114,6 +115,7 @@ async fn pass(
             route: &route,
             account: logged.account.clone(),
             peer: connection.peer.ip().to_string(),
+            units,
             presented: OnceLock::new(),
         };
         let ending = run.decide(fault, request, next).await;
@@ -151,6 +153,8 @@ struct Run<'a> {
     route: &'a Route,
     account: Option<String>,
     peer: String,
+    /// How many times an account pays for it.
+    units: u64,
     /// What became of the refresh token, if one was presented and looked at.
     presented: OnceLock<refreshes::Outcome>,
 }
@@ -225,7 +229,7 @@ impl Run<'_> {
         let account = self.account.as_deref();
         let now_ms = ctx.now_ms();
         let enforce = ctx.world().enforces_limits(*network);
-        let verdict = lock(&ctx.limits).count(buckets, account, &self.peer, enforce, now_ms);
+        let verdict = lock(&ctx.limits).count(buckets, self.units, account, &self.peer, enforce, now_ms);
         if let Some(refused) = verdict.filter(|verdict| !verdict.allowed) {
             return network.refused(now_ms, refused);
         }
@@ -235,9 +239,9 @@ impl Run<'_> {
         let replayed = response.extensions().get::<Replayed>().is_some();
         {
             let mut limits = lock(&ctx.limits);
-            limits.executed(buckets, account, &self.peer, replayed, ctx.now_ms());
+            limits.executed(buckets, self.units, account, &self.peer, replayed, ctx.now_ms());
             if let Some(account) = account.filter(|_| replayed) {
-                limits.refund(buckets, account);
+                limits.refund(buckets, self.units, account);
             }
         }
         if let Some(verdict) = verdict {

@@ -44,6 +44,11 @@ impl Per {
 }
 
 impl Bucket {
+    /// What a request of so many units costs: an account pays for each, an address for the request.
+    fn cost_of(&self, units: u64) -> u64 {
+        if self.per == Per::Account { self.cost * units } else { self.cost }
+    }
+
     pub(crate) const fn new(name: &'static str, limit: u64, window_s: u64, cost: u64, per: Per) -> Self {
         Self { name, limit, window_s, cost, per }
     }
@@ -78,21 +83,21 @@ impl Usage {
 
     /// Adds what one request cost. Time is kept in steps of at most 1/65,536 of the window, and a step leaves as a
     /// whole, so a sum is never smaller than the truth.
-    fn add(&mut self, now_ms: i64) {
+    fn add(&mut self, cost: u64, now_ms: i64) {
         let window_ms = self.bucket.window_s as i64 * 1000;
         let step_ms = (window_ms >> 16).max(1);
-        while let Some((step, cost)) = self.steps.front()
+        while let Some((step, left)) = self.steps.front()
             && *step + step_ms <= now_ms - window_ms + 1
         {
-            self.used -= cost;
+            self.used -= left;
             self.steps.pop_front();
         }
         let step = now_ms - now_ms.rem_euclid(step_ms);
         match self.steps.back_mut().filter(|(last, _)| *last >= step) {
-            Some((_, cost)) => *cost += self.bucket.cost,
-            None => self.steps.push_back((step, self.bucket.cost)),
+            Some((_, sum)) => *sum += cost,
+            None => self.steps.push_back((step, cost)),
         }
-        self.used += self.bucket.cost;
+        self.used += cost;
         if self.used > self.most {
             (self.most, self.most_until_ms) = (self.used, now_ms);
         }
@@ -123,10 +128,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Counts one request in each of its buckets and answers the tightest.
+    /// Counts one request of so many units in each of its buckets and answers the tightest.
     pub(crate) fn count(
         &mut self,
         buckets: &'static [Bucket],
+        units: u64,
         account: Option<&str>,
         address: &str,
         enforce: bool,
@@ -137,13 +143,13 @@ impl Limits {
             let Some(key) = bucket.per.key(account, address) else { continue };
             let window_ms = bucket.window_s as i64 * 1000;
             let window = now_ms.div_euclid(window_ms);
-            let mut used = bucket.cost;
+            let mut used = bucket.cost_of(units);
             if enforce {
                 let slot = self.used.entry((bucket.name, key.to_owned())).or_insert((window, 0));
                 if slot.0 != window {
                     *slot = (window, 0);
                 }
-                slot.1 += bucket.cost;
+                slot.1 += bucket.cost_of(units);
                 used = slot.1;
             }
             let verdict = Verdict {
@@ -166,10 +172,10 @@ impl Limits {
     }
 
     /// Gives back what a replayed request was charged.
-    pub(crate) fn refund(&mut self, buckets: &[Bucket], account: &str) {
+    pub(crate) fn refund(&mut self, buckets: &[Bucket], units: u64, account: &str) {
         for bucket in buckets.iter().filter(|bucket| bucket.per == Per::Account) {
             if let Some(slot) = self.used.get_mut(&(bucket.name, account.to_owned())) {
-                slot.1 = slot.1.saturating_sub(bucket.cost);
+                slot.1 = slot.1.saturating_sub(bucket.cost_of(units));
             }
         }
     }
@@ -178,6 +184,7 @@ impl Limits {
     pub(crate) fn executed(
         &mut self,
         buckets: &'static [Bucket],
+        units: u64,
         account: Option<&str>,
         address: &str,
         replayed: bool,
@@ -185,7 +192,7 @@ impl Limits {
     ) {
         for bucket in buckets.iter().filter(|bucket| !(replayed && bucket.per == Per::Account)) {
             if let Some(key) = bucket.per.key(account, address) {
-                self.usage_of(bucket, key).add(now_ms);
+                self.usage_of(bucket, key).add(bucket.cost_of(units), now_ms);
             }
         }
     }
@@ -232,7 +239,7 @@ mod tests {
     #[test]
     fn refuses_past_the_limit_until_the_window_ends() {
         let mut limits = Limits::default();
-        let mut at = |now: i64| limits.count(&ACCOUNT, Some("a"), "ip", true, now).unwrap();
+        let mut at = |now: i64| limits.count(&ACCOUNT, 1, Some("a"), "ip", true, now).unwrap();
         assert_eq!((at(0).allowed, at(1).remaining), (true, 0));
         let refused = at(2);
         assert!(!refused.allowed);
@@ -245,7 +252,7 @@ mod tests {
     fn refills_at_once_unless_enforced() {
         let mut limits = Limits::default();
         for _ in 0..9 {
-            assert_eq!(limits.count(&ADDRESS, None, "ip", false, 0).unwrap().remaining, 1);
+            assert_eq!(limits.count(&ADDRESS, 1, None, "ip", false, 0).unwrap().remaining, 1);
         }
     }
 
@@ -253,10 +260,10 @@ mod tests {
     fn remembers_the_busiest_sliding_window() {
         let mut limits = Limits::default();
         for now in [0, 59_000, 60_000, 61_000, 200_000, 200_001] {
-            limits.executed(&ACCOUNT, Some("a"), "ip", false, now);
+            limits.executed(&ACCOUNT, 1, Some("a"), "ip", false, now);
         }
-        limits.executed(&ACCOUNT, Some("a"), "ip", true, 200_002);
-        limits.executed(&ACCOUNT, None, "ip", false, 200_003);
+        limits.executed(&ACCOUNT, 1, Some("a"), "ip", true, 200_002);
+        limits.executed(&ACCOUNT, 1, None, "ip", false, 200_003);
         let busiest = limits.busiest();
         assert_eq!(busiest.len(), 1);
         assert_eq!((busiest[0].key.as_str(), busiest[0].most, busiest[0].most_until_ms), ("a", 3, 61_000));
@@ -266,14 +273,14 @@ mod tests {
     fn a_request_is_in_the_window_that_is_just_not_over() {
         let most = |second: i64| {
             let mut limits = Limits::default();
-            limits.executed(&ACCOUNT, Some("a"), "ip", false, 0);
-            limits.executed(&ACCOUNT, Some("a"), "ip", false, second);
+            limits.executed(&ACCOUNT, 1, Some("a"), "ip", false, 0);
+            limits.executed(&ACCOUNT, 1, Some("a"), "ip", false, second);
             limits.busiest()[0].most
         };
         assert_eq!((most(59_999), most(60_000)), (2, 1));
         let mut limits = Limits::default();
         for now in [0, 1, 86_399_999] {
-            limits.executed(&DAILY, Some("a"), "ip", false, now);
+            limits.executed(&DAILY, 1, Some("a"), "ip", false, now);
         }
         assert_eq!(limits.busiest()[0].most, 9, "a long window is kept in steps and never counts too little");
     }

@@ -260,6 +260,10 @@ impl State {
         self.load(myself);
         let policy = self.parts.policy;
         let todo = self.line.plan(&policy, now, jitter);
+        if todo.reread {
+            self.is_behind = true;
+            self.load(myself);
+        }
         self.pending.extend(todo.store);
         for id in todo.look {
             self.look(myself, id);
@@ -343,11 +347,12 @@ impl State {
     }
 
     fn item(&self, mut stored: Stored, handles: HandleMap) -> Result<Item, Error> {
-        let class = self.parts.network(&stored.network)?.facts().class;
+        let network = self.parts.network(&stored.network)?;
+        let (class, carries) = (network.facts().class, network.carries());
         let work = Arc::new(stored.work(&self.parts.keys)?);
         stored.content = String::new(); // the work holds it
         let decision = stored.decision()?;
-        Ok(Item { handles, ..Item::new(stored, decision, work, class) })
+        Ok(Item { handles, carries, ..Item::new(stored, decision, work, class) })
     }
 
     /// Sleeps until the next moment, or tells the supervisor that there is nothing to do.

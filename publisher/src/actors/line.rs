@@ -3,7 +3,8 @@
 //! **Order.** One send at a time, by due time. A delivery that was armed before, or that is being prepared for the
 //! first time, keeps its place: the ones behind it wait. One whose preparation failed (its picture cannot be read) lets
 //! the others pass, so a missing picture does not hold up the texts behind it. The parts of a thread follow each other
-//! without a gap; one that waits for the part before it keeps its place while that one is in the line.
+//! without a gap; one that waits for the part before it keeps its place while that one is in the line. Where a network
+//! takes several parts in one request, `thread` says which go with the first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,9 +21,10 @@ use crate::{
 };
 
 mod item;
+mod thread;
 
-pub(super) use item::account_effects;
 pub use item::{Busy, Guards, Item, Refusal, Turn};
+pub(super) use item::{Fate, account_effects};
 
 /// What may happen now.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub struct Todo {
     pub look: Vec<Uuid>,
     /// Steps to store.
     pub store: Vec<Change>,
+    /// What the database knows better was forgotten: the line is to be read again.
+    pub reread: bool,
     /// When to look at the line again.
     pub wake_at: Option<i64>,
 }
@@ -92,6 +96,7 @@ impl Line {
             let is_new = here.stored.revision < item.stored.revision
                 || here.stored.previous_state != item.stored.previous_state;
             if !is_new || here.busy != Busy::No {
+                here.is_stale |= is_new && here.stored.revision == item.stored.revision;
                 return;
             }
             self.remove(id);
@@ -117,7 +122,8 @@ impl Line {
 
     /// Goes through the line once. Deliveries with steps to store are marked as busy.
     pub fn plan(&mut self, policy: &Policy, now: i64, mut jitter: impl FnMut() -> f64) -> Todo {
-        let mut todo = Todo::default();
+        let mut todo = Todo { reread: self.forget_stale(), ..Todo::default() };
+        let gathering = self.gather(now);
         let mut is_blocked = false;
         // An account has one open attempt. While that is in doubt, ARM would refuse everything but its own repetition,
         // whatever was due before it and got ready later.
@@ -154,6 +160,9 @@ impl Line {
                     continue;
                 }
                 state if state.is_unsent() && !predecessor.lets_pass() => {
+                    if gathering.ahead.contains(&id) {
+                        prepare_ahead(item, &mut todo, now);
+                    }
                     todo.wake(item.decision.late_at);
                     if predecessor == Predecessor::Away || waits_with_it {
                         lets_pass = Some(id);
@@ -173,6 +182,8 @@ impl Line {
                     let at = item.decision.due_at.max(item.not_before);
                     if at > now {
                         todo.wake(at);
+                    } else if let Some(until) = item.gathers(&gathering, now) {
+                        todo.wake(until);
                     } else if !is_blocked && !in_doubt {
                         todo.send = Some(id);
                         is_blocked = true;
@@ -187,12 +198,21 @@ impl Line {
                         todo.store.push(change);
                     }
                 }
-                State::Unknown => match item.decision.next_at.max(Some(item.not_before)) {
+                State::Unknown if !predecessor.lets_pass() => {
+                    wait_in_doubt(item, predecessor, &mut todo, policy, now, jitter());
+                    if item.decision.is_open || (predecessor == Predecessor::Ahead && !waits_with_it) {
+                        is_blocked |= item.decision.due_at <= now;
+                    } else {
+                        lets_pass = Some(id);
+                    }
+                    continue;
+                }
+                State::Unknown => match item.acts_at() {
                     Some(at) if at > now => todo.wake(at),
                     _ => {
                         let resends = item.resends || wonder(item, &mut todo, policy, now, jitter());
                         let may_go = if in_doubt { item.decision.is_open } else { !is_blocked };
-                        if resends && may_go && predecessor.lets_pass() {
+                        if resends && may_go {
                             if item.ready.is_none() {
                                 todo.prepare.push(id);
                             } else {
@@ -219,6 +239,43 @@ fn tick(item: &mut Item, todo: &mut Todo, policy: &Policy, now: i64, jitter: f64
     if let Some((change, _)) = item.take(Event::Tick, Wire::default(), policy, now, jitter) {
         item.busy = Busy::Storing;
         todo.store.push(change);
+    }
+}
+
+/// Lets a part of a thread get ready that could go with the first part.
+fn prepare_ahead(item: &Item, todo: &mut Todo, now: i64) {
+    match item.decision.next_at {
+        Some(at) if at > now && item.decision.state != State::Prepared => todo.wake(at),
+        _ if item.ready.is_none() => todo.prepare.push(item.stored.target_id),
+        _ => {}
+    }
+}
+
+/// A part in doubt whose predecessor is not published is not sent again, only looked for. When that one ended otherwise,
+/// it never is.
+fn wait_in_doubt(
+    item: &mut Item,
+    predecessor: Predecessor,
+    todo: &mut Todo,
+    policy: &Policy,
+    now: i64,
+    jitter: f64,
+) {
+    if predecessor == Predecessor::Gone
+        && let Some((change, _)) = item.take(Event::Orphaned, Wire::default(), policy, now, jitter)
+    {
+        item.busy = Busy::Storing;
+        todo.store.push(change);
+        return;
+    }
+    match item.decision.next_at.max(Some(item.not_before)) {
+        Some(at) if at > now => todo.wake(at),
+        _ => {
+            if std::mem::take(&mut item.resends) || wonder(item, todo, policy, now, jitter) {
+                item.not_before = now + thread::LOOK_AGAIN;
+                todo.look.push(item.stored.target_id);
+            }
+        }
     }
 }
 

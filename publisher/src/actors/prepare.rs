@@ -34,6 +34,8 @@ pub(super) struct Task {
 /// What became of it.
 pub(super) struct Preparation {
     pub(super) id: Uuid,
+    /// What it was done for: the delivery may have been read afresh meanwhile.
+    pub(super) work: Arc<Work>,
     pub(super) handles: HandleMap,
     /// `None`: it is no longer wanted.
     pub(super) result: Option<Result<Ready, Fault>>,
@@ -56,6 +58,7 @@ pub(super) async fn batch(
                 let why = error.to_string();
                 let failed = |task: Task| Preparation {
                     id: task.id,
+                    work: task.work,
                     handles: task.handles,
                     result: Some(Err(Fault::Store(why.clone()))),
                 };
@@ -69,7 +72,7 @@ pub(super) async fn batch(
     if !gone.is_empty() {
         tell(
             gone.into_iter()
-                .map(|task| Preparation { id: task.id, handles: task.handles, result: None })
+                .map(|task| Preparation { id: task.id, work: task.work, handles: task.handles, result: None })
                 .collect(),
         );
     }
@@ -87,7 +90,8 @@ async fn one(parts: &Parts, session: &Session, task: Task) -> (Preparation, bool
     let mut stored = Stored { store: &parts.store, work: &work, handles };
     let result =
         paced(parts, session, &work, network.prepare(session, &work, &parts.media, &mut stored)).await;
-    (Preparation { id, handles: stored.handles, result: Some(result) }, begins)
+    let handles = stored.handles;
+    (Preparation { id, work, handles, result: Some(result) }, begins)
 }
 
 /// Uploads of an account wait together when the network wants fewer of them, those of all accounts when it refuses our

@@ -23,8 +23,8 @@ use crate::{
     error::Error,
     holds::OurApp,
     metrics,
-    networks::{Network, Ready, Session, limits::Permits},
-    store::{ArmRequest, Arming, Change},
+    networks::{Network, Placed, Ready, Session, Together, limits::Permits},
+    store::{ArmRequest, Armed, Arming, Change},
 };
 
 /// What one job is to do.
@@ -39,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) network: Arc<dyn Network>,
     pub(super) session: Arc<Session>,
     pub(super) work: Arc<Work>,
+    /// The parts of its thread that are in the request too.
+    pub(super) riders: Vec<Arc<Work>>,
     pub(super) ready: Arc<Ready>,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Done {
     /// Each stored delivery, and whether it still was where the step began.
     pub(super) stored: Vec<(Uuid, bool)>,
     pub(super) sent: Option<(Uuid, Sent)>,
+    /// The parts of its thread that were to go with the candidate.
+    pub(super) riders: Vec<Uuid>,
 }
 
 /// What became of the candidate.
@@ -59,6 +63,8 @@ pub(super) enum Sent {
         armed_at: i64,
         /// The answer.
         answer: Answer,
+        /// Where the parts that went with it are.
+        others: Vec<Placed>,
     },
     /// It was not armed.
     Refused(Refusal),
@@ -71,9 +77,10 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
     let Some(candidate) = job.next else {
         let moved = store_until_stored(&parts, job.changes).await;
         finish(&parts, reports);
-        return Done { stored: ids.into_iter().zip(moved).collect(), sent: None };
+        return Done { stored: ids.into_iter().zip(moved).collect(), sent: None, riders: Vec::new() };
     };
     let (id, nonce) = (candidate.request.target_id, candidate.request.nonce);
+    let riders: Vec<Uuid> = candidate.request.riders.iter().map(|rider| rider.target_id).collect();
     #[cfg(any(debug_assertions, feature = "faults"))]
     if faults::bug(faults::Bug::SendBeforeArm) {
         return send_before_arm(&parts, job.changes, candidate).await;
@@ -87,10 +94,10 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
             let moved = store_until_stored(&parts, job.changes).await;
             finish(&parts, reports);
             let stored = ids.into_iter().zip(moved).collect();
-            return Done { stored, sent: Some((id, Sent::Refused(refusal))) };
+            return Done { stored, sent: Some((id, Sent::Refused(refusal))), riders };
         }
     }
-    let armed = parts.store.apply_and_arm(job.changes.clone(), candidate.request).await;
+    let armed = parts.store.apply_and_arm(job.changes.clone(), candidate.request.clone()).await;
     let (moved, arming) = match armed {
         Ok(answer) => answer,
         Err(error) => {
@@ -102,7 +109,7 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
             let moved = store_until_stored(&parts, job.changes).await;
             finish(&parts, reports);
             let stored = ids.into_iter().zip(moved).collect();
-            return Done { stored, sent: Some((id, Sent::Refused(Refusal::Later))) };
+            return Done { stored, sent: Some((id, Sent::Refused(Refusal::Later))), riders };
         }
     };
     finish(&parts, reports);
@@ -118,10 +125,13 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
             let limit =
                 Duration::from_millis(parts.policy.send_timeout.max(0) as u64) + Duration::from_secs(1);
             let began = tokio::time::Instant::now();
-            let sending =
-                candidate.network.send(armed, &candidate.session, &candidate.work, &candidate.ready);
-            let answer = match tokio::time::timeout(limit, AssertUnwindSafe(sending).catch_unwind()).await {
-                Ok(Ok(answer)) => answer,
+            let sending = AssertUnwindSafe(exchange(armed, &candidate)).catch_unwind();
+            let mut others = Vec::new();
+            let answer = match tokio::time::timeout(limit, sending).await {
+                Ok(Ok(together)) => {
+                    others = together.others;
+                    together.answer
+                }
                 Ok(Err(_panic)) => Outcome::Ambiguous { evidence: "the adapter failed".into() }.into(),
                 Err(_) => Outcome::Ambiguous { evidence: "no answer before the send deadline".into() }.into(),
             };
@@ -135,7 +145,7 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
                 .record(began.elapsed().as_secs_f64());
             ::metrics::counter!(metrics::OUTCOMES, "network" => network, "outcome" => word(&answer.outcome))
                 .increment(1);
-            return Done { stored, sent: Some((id, Sent::Answered { n, armed_at, answer })) };
+            return Done { stored, sent: Some((id, Sent::Answered { n, armed_at, answer, others })), riders };
         }
         Arming::NotOwner => Refusal::NotOwner,
         Arming::AnotherEpoch => {
@@ -150,26 +160,47 @@ pub(super) async fn run(parts: Arc<Parts>, job: Job) -> Done {
         }
         Arming::NotDue { now } => Refusal::NotDue { now },
         Arming::Gone => Refusal::Gone,
+        Arming::RidersGone => Refusal::RidersGone,
     };
-    Done { stored, sent: Some((id, Sent::Refused(refusal))) }
+    Done { stored, sent: Some((id, Sent::Refused(refusal))), riders }
+}
+
+/// The one visible request, alone or for several parts of a thread.
+async fn exchange(armed: Armed, candidate: &Candidate) -> Together {
+    let Candidate { network, session, work, riders, ready, .. } = candidate;
+    if riders.is_empty() {
+        return Together { answer: network.send(armed, session, work, ready).await, others: Vec::new() };
+    }
+    let works: Vec<Arc<Work>> = std::iter::once(work).chain(riders).cloned().collect();
+    let together = network.send_together(armed, session, &works, ready).await;
+    Together { answer: part_by_part(together.answer), ..together }
+}
+
+/// A definite refusal of several parts does not say which one is to blame. None of them is visible, and the first one
+/// was attempted now: it goes alone, and so do the others after it.
+fn part_by_part(mut answer: Answer) -> Answer {
+    if let Outcome::Rejected { code, .. } | Outcome::Stale { code, .. } = answer.outcome {
+        let message = "The network refused the thread as a whole; its parts are sent one by one.".into();
+        answer.outcome = Outcome::Transient { code, message, retry_after: None };
+    }
+    answer
 }
 
 /// The seeded bug: the request first, its attempt afterwards.
 #[cfg(any(debug_assertions, feature = "faults"))]
 async fn send_before_arm(parts: &Parts, changes: Vec<Change>, candidate: Candidate) -> Done {
-    use crate::store::Armed;
-    let Candidate { request, network, session, work, ready } = candidate;
+    let Candidate { request, network, session, work, ready, .. } = candidate;
     let (id, ids) = (request.target_id, changes.iter().map(|change| change.target_id).collect::<Vec<_>>());
     let answer = network.send(Armed::before_its_time(&request), &session, &work, &ready).await;
     let (moved, sent) = match parts.store.apply_and_arm(changes.clone(), request).await {
         Ok((moved, Arming::Armed { armed, armed_at })) => {
-            (moved, Sent::Answered { n: armed.n(), armed_at, answer })
+            (moved, Sent::Answered { n: armed.n(), armed_at, answer, others: Vec::new() })
         }
         Ok((moved, _)) => (moved, Sent::Refused(Refusal::Gone)),
         Err(_) => (store_until_stored(parts, changes).await, Sent::Refused(Refusal::Later)),
     };
     finish(parts, true);
-    Done { stored: ids.into_iter().zip(moved).collect(), sent: Some((id, sent)) }
+    Done { stored: ids.into_iter().zip(moved).collect(), sent: Some((id, sent)), riders: Vec::new() }
 }
 
 /// The application's share of a send, where our application as a whole is limited.

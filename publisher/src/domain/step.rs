@@ -7,6 +7,9 @@
 //!       └── parked    └─ retry_wait ◀── not sent ───┤
 //!                                                   └─ anything unclear ─▶ unknown ══ARM (A, B, C)══▶ sending
 //! ```
+//! A part of a thread that the first part's request takes along goes from `prepared` to `unknown` in that ARM, and has
+//! no attempt of its own; it goes back when the request was certainly not executed.
+//!
 //! **Invariants.** After a send that may be visible, another one happens only from `unknown` and only where the class
 //! makes it harmless. A revision in doubt never reaches `failed`, `missed` or `retry_wait` before reads after
 //! quiescence have shown that nothing is there. Final states never change.
@@ -108,6 +111,16 @@ pub enum Event {
     Arm {
         /// The attempt's send deadline.
         send_deadline: i64,
+    },
+    /// ARM of the first part of its thread took it along: that one request makes both visible.
+    Carried {
+        /// That attempt's send deadline.
+        send_deadline: i64,
+    },
+    /// The request that took it along was certainly not executed.
+    PutBack {
+        /// When that attempt was armed.
+        armed_at: i64,
     },
     /// The open attempt's request was answered, or not.
     Settled(Outcome),
@@ -245,6 +258,14 @@ pub fn step(
     Ok((run.after, run.effects))
 }
 
+/// Why a part ends whose predecessor ended without being published.
+fn broken() -> Problem {
+    Problem::new(
+        "THREAD_BROKEN",
+        "The part of the thread before it was not published, so this one was not sent. Send both again.",
+    )
+}
+
 /// Why a post is tried again with fresh tokens.
 const TOKEN_EXPIRED: &str = "The access token had ended; it is renewed and the post is tried again.";
 
@@ -285,6 +306,19 @@ impl Run<'_> {
             {
                 self.arm(send_deadline);
             }
+            (Prepared, Event::Carried { send_deadline })
+                if self.after.due_at <= self.now
+                    && !self.is_late()
+                    && !self.after.is_open
+                    && self.after.doubt_since.is_none() =>
+            {
+                self.carried(send_deadline);
+            }
+            (Unknown, Event::PutBack { armed_at })
+                if self.after.doubt_since == Some(armed_at) && !self.after.is_open =>
+            {
+                self.put_back();
+            }
             (Unknown, Event::Arm { send_deadline }) if self.may_resend() => {
                 self.close_open(Closing::Unconfirmed);
                 self.arm(send_deadline);
@@ -318,13 +352,13 @@ impl Run<'_> {
                 self.after.next_at = Some((self.after.due_at - self.policy.prep_lead).max(self.now));
                 self.effects.push(Effect::Report(None));
             }
-            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Orphaned) => self.end(
-                State::Failed,
-                Some(Problem::new(
-                    "THREAD_BROKEN",
-                    "The part of the thread before it was not published, so this one was not sent. Send both again.",
-                )),
-            ),
+            (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Orphaned) => {
+                self.end(State::Failed, Some(broken()));
+            }
+            // It is not sent again; reads tell whether it is visible all the same.
+            (Unknown, Event::Orphaned) if self.after.refusal.is_none() => {
+                self.after.refusal = Some(broken());
+            }
             (HandedOver | Preparing | Prepared | RetryWait | Parked, Event::Doubted) => self.doubt_unsent(),
             (NeedsConfirmation, Event::Confirmed(Verdict::Live { native_id, url })) => {
                 self.publish(native_id, url, Some("a user found it".to_owned()));

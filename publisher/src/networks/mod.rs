@@ -3,7 +3,8 @@
 //! An adapter builds requests, parses answers and knows its error table. It never decides to send again: retry
 //! policy lives in `domain::step`. The order of calls for one delivery:
 //! `plan` (once, stored) → `prepare` (reversible, resumable) → ARM (store) → `send` (the one visible request) →
-//! `poll` while processing; `reconcile` after a lost answer.
+//! `poll` while processing; `reconcile` after a lost answer. Where a network `carries` several parts of a thread,
+//! `compose` and `send_together` stand for one `send` of each.
 //!
 //! **Connections.** `send` has a client of its own, apart from every other call: one fresh connection per send, no
 //! redirects, no retries in any layer, linger 0, and a gate that asks the armed attempt right before the first byte.
@@ -263,6 +264,33 @@ impl Ready {
     }
 }
 
+/// One part of a thread, as its own reversible steps left it. The posts it replies to are not known yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The part.
+    pub work: &'a Work,
+    /// What its steps returned.
+    pub handles: &'a HandleMap,
+}
+
+/// What became of a request that was to make several parts of a thread visible.
+#[derive(Debug)]
+pub struct Together {
+    /// The answer, for the first part.
+    pub answer: Answer,
+    /// Where the parts after it are, in their order; empty unless the answer is an acceptance, which is one of all.
+    pub others: Vec<Placed>,
+}
+
+/// A post at its network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its id there.
+    pub native_id: String,
+    /// Its address.
+    pub url: String,
+}
+
 /// Counts of one post.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostMetrics {
@@ -311,6 +339,30 @@ pub trait Network: Send + Sync + 'static {
 
     /// Sends the one visible request. Never repeats it. Checks `armed.time_left()` right before the first byte.
     async fn send(&self, armed: Armed, session: &Session, work: &Work, ready: &Ready) -> Answer;
+
+    /// How many parts of a thread one request can make visible, all of them or none; 0 where each is sent alone. Such a
+    /// network is of class A: whatever became of the request, each part can be sent again alone by its own key.
+    fn carries(&self) -> usize {
+        0
+    }
+
+    /// Builds the one request for the first part and those after it, and says how many of `parts` are in it; `None` when
+    /// the first is to be sent alone. Pure. Each part's bytes in it are those it would have alone, after the one before.
+    fn compose(&self, _session: &Session, _parts: &[Part<'_>]) -> Option<(Ready, usize)> {
+        None
+    }
+
+    /// Sends that request, under the rules of [`Network::send`]. `works` are the parts that are in it.
+    async fn send_together(
+        &self,
+        _armed: Armed,
+        _session: &Session,
+        _works: &[Arc<Work>],
+        _ready: &Ready,
+    ) -> Together {
+        let why = "this network takes the parts of a thread one by one".to_owned();
+        Together { answer: Outcome::NotSent { why }.into(), others: Vec::new() }
+    }
 
     /// Reads whether a send whose answer was lost is visible. Changes nothing, but for what may be done to a post that is
     /// there as often as one likes (`poll`).

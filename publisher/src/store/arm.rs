@@ -3,7 +3,8 @@
 //! **Invariants.** Only an OK from its COMMIT makes an [`Armed`]. Its guards (lease and fence, permit, state, revision,
 //! due, late, the class's window) are read from the database's clock inside the transaction. Two partial unique
 //! indexes allow one open attempt per target and per account, whatever else goes wrong. When the answer to the COMMIT
-//! is lost there is no `Armed`, so no byte was sent, and [`Store::disarm`] closes the row as not sent.
+//! is lost there is no `Armed`, so no byte was sent, and [`Store::disarm`] closes the row as not sent. The parts of a
+//! thread that the same request makes visible are in doubt from this commit on, all of them, or nothing is armed.
 //!
 //! **Permits.** The ledger is counted, under the lock of the account's lease, so the count is exact over all processes
 //! and in every span of time. An attempt counts while its request may have reached the network within the span: until
@@ -22,6 +23,7 @@ use super::{
     Change, Store, either,
     marks::timeline,
     points::About,
+    riders::{self, Rider},
     settle::{lost_fence, store_change},
     timed,
 };
@@ -100,6 +102,8 @@ pub(crate) struct ArmRequest {
     pub(crate) fence: i64,
     pub(crate) key: String,
     pub(crate) request_sha256: [u8; 32],
+    /// Parts of its thread that the same request makes visible.
+    pub(crate) riders: Vec<Rider>,
     /// How many posts the account may send, in any span of each length.
     pub(crate) permits: Vec<Permits>,
     pub(crate) send_timeout: i64,
@@ -138,6 +142,8 @@ pub(crate) enum Arming {
     AnotherEpoch,
     /// It was recalled, edited, is too late, moved on, or the part of its thread before it is not published.
     Gone,
+    /// One of the parts it was to take along was recalled, edited, is too late or moved on; nothing was armed.
+    RidersGone,
 }
 
 /// The account's lease, locked until the commit, so that nobody else counts or arms meanwhile.
@@ -177,6 +183,7 @@ impl Store {
         let deadline = Boottime::now() + Duration::from_millis(request.send_timeout.max(0) as u64);
         let (target_id, key, resend) =
             (request.target_id, request.key.clone(), request.from == State::Unknown);
+        let (rider_ids, rider_count) = (riders::ids(&request.riders), request.riders.len() as i64);
         let about = About::of(&changes).arming(resend);
         about.before().await?;
         let (moved, verdict) = write!(self.db, tx => {
@@ -206,13 +213,17 @@ impl Store {
             for permits in &request.permits {
                 // The one that must leave the span before another may enter it.
                 let oldest: Option<i64> = sqlx::query_scalar(
-                    "select coalesce(closed_at, send_deadline)
-                       from publish_attempts
-                      where account_id = $1 and coalesce(closed_at, send_deadline) > $2
-                        and coalesce(outcome, '') <> 'not_sent'
-                      order by coalesce(closed_at, send_deadline) desc
-                      limit 1 offset $3")
-                    .bind(request.account_id).bind(now.saturating_sub(permits.window_ms)).bind(permits.posts - 1)
+                    "select ended_at
+                       from (select coalesce(closed_at, send_deadline) as ended_at,
+                                    sum(1 + riders) over (order by coalesce(closed_at, send_deadline) desc) as posts
+                               from publish_attempts
+                              where account_id = $1 and coalesce(closed_at, send_deadline) > $2
+                                and coalesce(outcome, '') <> 'not_sent') as counted
+                      where posts > $3
+                      order by ended_at desc
+                      limit 1")
+                    .bind(request.account_id).bind(now.saturating_sub(permits.window_ms))
+                    .bind(permits.posts - 1 - rider_count)
                     .fetch_optional(&mut *tx).await?;
                 until = until.max(oldest.map_or(0, |at| at.saturating_add(permits.window_ms)));
             }
@@ -223,6 +234,16 @@ impl Store {
                     .bind(request.account_id).bind(until).execute(&mut *tx).await?;
                 return Ok((moved, Verdict::Not(Arming::OutOfPermits { until, now })));
             }
+            if rider_count > 0 {
+                let free: Vec<(Uuid, i64)> =
+                    sqlx::query_as(either!(sqlite, riders::FREE_SQLITE, riders::FREE_POSTGRES))
+                        .bind(rider_ids.clone()).bind(request.target_id).bind(request.account_id)
+                        .bind(request.workspace_id).bind(now).fetch_all(&mut *tx).await?;
+                let may_ever = request.permits.iter().all(|permits| rider_count < permits.posts);
+                if !may_ever || !riders::are_all(&request.riders, &free) {
+                    return Ok((moved, Verdict::Not(Arming::RidersGone)));
+                }
+            }
             if let Some(n) = request.close {
                 sqlx::query(timed!(sqlite,
                     "update publish_attempts set outcome = 'unconfirmed', closed_at = ", "
@@ -232,7 +253,7 @@ impl Store {
             let marked: Option<(i64, i64)> = sqlx::query_as(timed!(sqlite,
                 "update deliveries
                     set state = 'sending', attempt_n = attempt_n + 1, is_open = true,
-                        first_armed_at = coalesce(first_armed_at, ", "), send_deadline = $7 + ", ",
+                        rides_on = null, first_armed_at = coalesce(first_armed_at, ", "), send_deadline = $7 + ", ",
                         next_at = $7 + $8 + ", ", updated_at = ", "
                   where target_id = $1 and workspace_id = $2 and revision = $3 and state = $4
                     and due_at <= ", " and late_at > ", "
@@ -260,15 +281,26 @@ impl Store {
             };
             let opened = sqlx::query(
                 "insert into publish_attempts (target_id, n, account_id, fence, nonce, key, revision, request_sha256,
-                     armed_at, send_deadline, replica)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                     armed_at, send_deadline, replica, riders)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                      on conflict do nothing")
                 .bind(request.target_id).bind(n).bind(request.account_id).bind(request.fence).bind(request.nonce)
                 .bind(request.key.clone()).bind(request.revision).bind(request.request_sha256.to_vec())
-                .bind(armed_at).bind(armed_at + request.send_timeout).bind(replica.clone())
+                .bind(armed_at).bind(armed_at + request.send_timeout).bind(replica.clone()).bind(rider_count)
                 .execute(&mut *tx).await?;
             if opened.rows_affected() != 1 {
                 return Err(Error::Contended); // one of the two indexes: somebody else is sending
+            }
+            if rider_count > 0 {
+                let carried = sqlx::query(either!(sqlite, riders::CARRY_SQLITE, riders::CARRY_POSTGRES))
+                    .bind(rider_ids.clone()).bind(request.nonce).bind(armed_at)
+                    .bind(armed_at + request.send_timeout + request.quiesce)
+                    .execute(&mut *tx).await?;
+                // Only a first attempt takes parts along, and they were locked above.
+                if n != 1 || carried.rows_affected() != request.riders.len() as u64 {
+                    return Err(Error::Contended);
+                }
+                super::events::note_all!(tx, sqlite, rider_ids, replica)?;
             }
             Ok::<_, Error>((moved, Verdict::Committed(Committed { n, armed_at })))
         })?;
@@ -284,7 +316,7 @@ impl Store {
 
     /// Closes the attempt with this nonce, for which there never was an [`Armed`]; true when there was one.
     pub(crate) async fn disarm(&self, nonce: Uuid) -> Result<bool, Error> {
-        let sqlite = self.db.is_sqlite();
+        let (sqlite, replica) = (self.db.is_sqlite(), self.replica.to_string());
         write!(self.db, tx => {
             let closed: Option<(Uuid, i64)> = sqlx::query_as(timed!(sqlite,
                 "update publish_attempts
@@ -299,6 +331,7 @@ impl Store {
                         next_at = ", ", updated_at = ", "
                   where target_id = $1 and attempt_n = $2 and state = 'sending'"))
                 .bind(target_id).bind(n).execute(&mut *tx).await?;
+            riders::put_back!(tx, sqlite, replica, nonce);
             Ok(true)
         })
     }

@@ -112,7 +112,7 @@ macro_rules! upsert_deliveries {
                  updated_at = excluded.updated_at, tries = 0, first_armed_at = null, send_deadline = null,
                  is_open = false, doubt_since = null, quiet_at = null, absent_reads = 0, absent_since = null,
                  refusal_code = null, refusal_message = null, processing_handle = null, native_id = null, url = null,
-                 evidence = null, problem_code = null, problem_message = null"
+                 rides_on = null, evidence = null, problem_code = null, problem_message = null"
         )
     };
 }

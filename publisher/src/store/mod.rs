@@ -4,6 +4,7 @@
 //! - [`line`]: what an account has to do, in order
 //! - [`settle`]: a decided step is stored; with it, perhaps, the next ARM
 //! - [`arm`]: the one transaction before the one visible request
+//! - [`riders`]: parts of a thread that go with the request of the first part
 //! - [`lease`]: who serves an account
 //! - [`app_permits`]: what our applications may send, in blocks
 //! - [`prune`]: what nobody needs any more
@@ -26,6 +27,7 @@ mod line;
 pub(crate) mod marks;
 mod points;
 mod prune;
+mod riders;
 mod rows;
 mod settle;
 mod steps;
@@ -41,6 +43,7 @@ pub use arm::Armed;
 pub(crate) use arm::{ArmRequest, Arming};
 pub(crate) use events::{EventRow, Kind};
 pub(crate) use intake::{Delivering, Place, Taken};
+pub(crate) use riders::Rider;
 pub(crate) use rows::Predecessor;
 pub use rows::Stored;
 pub use settle::Change;

@@ -163,7 +163,7 @@ macro_rules! store_change {
             sqlx::query($crate::store::timed!($sqlite,
                 "update deliveries
                     set state = 'published', native_id = nullif($3, ''), url = $4, evidence = $5, next_at = null, is_open = false,
-                        problem_code = null, problem_message = null, updated_at = ", "
+                        rides_on = null, problem_code = null, problem_message = null, updated_at = ", "
                   where target_id = $1 and revision = $2
                     and state in ('sending', 'unknown', 'processing', 'needs_confirmation')"))
                 .bind(change.target_id).bind(change.revision).bind(native_id.clone()).bind(change.url.clone())
@@ -187,6 +187,18 @@ macro_rules! store_change {
                 .execute(&mut *$tx).await?.rows_affected()
         } == 1;
         if moved {
+            // The request was certainly not executed: what it took along is not in doubt any more.
+            if matches!(
+                change.close,
+                Some($crate::domain::step::Closing::NotSent | $crate::domain::step::Closing::Transient)
+            ) {
+                let nonce: Option<uuid::Uuid> = sqlx::query_scalar(
+                    "select nonce from publish_attempts where target_id = $1 and n = $2 and riders > 0")
+                    .bind(change.target_id).bind(change.attempt_n).fetch_optional(&mut *$tx).await?;
+                if let Some(nonce) = nonce {
+                    $crate::store::riders::put_back!($tx, $sqlite, $replica, nonce);
+                }
+            }
             for step in &change.forget {
                 sqlx::query("delete from handles where target_id = $1 and revision = $2 and step = $3")
                     .bind(change.target_id).bind(change.revision).bind(step.clone()).execute(&mut *$tx).await?;

@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod rates;
+mod riders;
 
 const WORKSPACE: Uuid = Uuid::from_u128(1);
 const ACCOUNT: Uuid = Uuid::from_u128(2);
@@ -83,6 +84,7 @@ fn an_arm(target: u128, owner: Uuid, fence: i64) -> ArmRequest {
         fence,
         key: "KEY".into(),
         request_sha256: [7; 32],
+        riders: Vec::new(),
         permits: Vec::new(),
         send_timeout: 60_000,
         quiesce: 60_000,

@@ -44,6 +44,11 @@ pub(crate) trait StandIn: Sync {
         if route == Operation::Token && refreshes() { Operation::Refresh } else { route }
     }
 
+    /// How many times the account pays what its route costs: some requests do several things.
+    fn units(&self, _parts: &Parts, _body: &[u8]) -> u64 {
+        1
+    }
+
     /// The token that a refresh presents: a refresh token, or an access token that renews itself.
     fn refresh_token(&self, parts: &Parts, body: &[u8]) -> Option<String> {
         ["refresh_token", "access_token"].into_iter().find_map(|name| field(parts, body, name))

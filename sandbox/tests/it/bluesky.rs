@@ -311,9 +311,51 @@ async fn applies_a_thread_in_one_go_or_not_at_all() {
     let ledger = bench.ledger().await;
     assert_eq!(ledger.len(), 2);
     assert_eq!(ledger[0]["request_id"], ledger[1]["request_id"]);
+    assert_eq!(ledger[0]["visible_at_ms"], ledger[1]["visible_at_ms"]);
+    for (n, key) in [KEY, OTHER_KEY].into_iter().enumerate() {
+        let result = &done.body["results"][n];
+        assert_eq!(result["uri"], format!("at://{}/app.bsky.feed.post/{key}", demo.did));
+        assert_eq!(
+            (&result["cid"], &result["validationStatus"]),
+            (&demo.read(key).await.body["cid"], &json!("valid"))
+        );
+    }
+    let long = create("3lxy2abcde25k", &"x".repeat(301));
+    let refused = apply(json!([create(KEY, "1"), long])).await;
+    assert_eq!(
+        refused.refusal(),
+        (400, "InvalidRequest".to_owned()),
+        "records are checked before keys are looked up"
+    );
+    let stranger = json!({"repo": "other.test", "writes": [create("3lxy2abcde24k", "3")]});
+    assert_ne!(got(demo.call("applyWrites", &stranger)).await.status, 200);
+    let unsigned = bench.post("/bluesky/xrpc/com.atproto.repo.applyWrites", &stranger);
+    assert_eq!(got(unsigned).await.refusal(), (401, "AuthMissing".to_owned()));
+    let many: Vec<Value> = (0..201).map(|_| create("3lxy2abcde24k", "3")).collect();
+    assert_eq!(apply(json!(many)).await.refusal(), (400, "InvalidRequest".to_owned()));
     let delete = json!({"$type": "com.atproto.repo.applyWrites#delete", "collection": "app.bsky.feed.post", "rkey": KEY});
     assert_eq!(apply(json!([delete])).await.status, 200);
     assert_eq!(demo.read(KEY).await.status, 400);
+}
+
+#[tokio::test]
+async fn each_write_of_many_costs_its_points() {
+    let bench = Bench::new().await;
+    let demo = bench.bluesky().await;
+    bench.control("limits", json!({"network": "bluesky", "enforce": true})).await;
+    let write = |n: usize| {
+        json!({"$type": "com.atproto.repo.applyWrites#create", "collection": "app.bsky.feed.post",
+        "value": post(&n.to_string())})
+    };
+    let apply = async |count: usize| {
+        let writes: Vec<Value> = (0..count).map(write).collect();
+        got(demo.call("applyWrites", &json!({"repo": demo.did, "writes": writes}))).await
+    };
+    for _ in 0..8 {
+        assert_eq!(apply(200).await.status, 200);
+    }
+    assert_eq!(apply(66).await.status, 200, "4998 of 5000 points");
+    assert_eq!(apply(1).await.refusal(), (429, "RateLimitExceeded".to_owned()));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What is done for a delivery: prepared, armed and sent by one job at a time, looked for when its answer was lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use postmesh_kit::faults;
+use postmesh_kit::faults::{self, Bug};
 use ractor::ActorRef;
 use uuid::Uuid;
 
@@ -10,19 +10,20 @@ use super::{Msg, State};
 use crate::{
     actors::{
         jitter,
-        line::{Busy, Refusal, Turn},
+        line::{Busy, Fate, Item, Refusal, Turn},
         prepare::{self, Preparation},
         run,
         send::{self, Candidate, Done, Job, Sent},
     },
     domain::{
-        delivery::AttemptFacts,
+        delivery::{AttemptFacts, Work},
         outcome::{self, Found, Outcome},
         state::State as Stage,
     },
     error::Error,
     holds::Calls,
-    store::ArmRequest,
+    networks::{Network, Part, Placed, Ready, Session},
+    store::{ArmRequest, Rider},
 };
 
 /// How long one read about a lost answer may take.
@@ -70,8 +71,10 @@ impl State {
 
     pub(super) fn prepared(&mut self, done: Vec<Preparation>) {
         let (policy, now) = (self.parts.policy, self.now());
-        for Preparation { id, handles, result } in done {
-            let Some(item) = self.line.get_mut(id) else { continue };
+        for Preparation { id, work, handles, result } in done {
+            let Some(item) = self.line.get_mut(id).filter(|item| Arc::ptr_eq(&item.work, &work)) else {
+                continue;
+            };
             item.handles = handles;
             match result {
                 None => {
@@ -122,10 +125,21 @@ impl State {
         let (parts, account_id) = (self.parts.clone(), self.account_id);
         let (session, fence) = (self.session.clone()?, self.fence?);
         let item = self.line.get_mut(id)?;
-        let ready = item.ready.clone()?;
+        let alone = item.ready.clone()?;
         let network = parts.network(&item.stored.network).ok()?;
-        item.busy = Busy::Sending;
         let guards = item.guards(&parts.policy);
+        let (ready, riders) = if guards.from == Stage::Prepared && !faults::bug(Bug::SendBeforeArm) {
+            self.with_riders(id, alone, &*network, &session)
+        } else {
+            (alone, Vec::new())
+        };
+        for (rider, _) in &riders {
+            if let Some(item) = self.line.get_mut(rider.target_id) {
+                item.busy = Busy::Sending;
+            }
+        }
+        let item = self.line.get_mut(id)?;
+        item.busy = Busy::Sending;
         let request = ArmRequest {
             target_id: id,
             workspace_id: item.stored.workspace_id,
@@ -139,13 +153,41 @@ impl State {
             fence,
             key: item.work.key.clone(),
             request_sha256: ready.request_sha256,
+            riders: riders.iter().map(|(rider, _)| *rider).collect(),
             permits: parts.config.permits_of(network.facts()),
             send_timeout: parts.policy.send_timeout,
             quiesce: parts.policy.quiesce,
             nonce: postmesh_kit::ids::new(),
             guard: parts.clock_guard.clone(),
         };
-        Some(Candidate { request, network, session, work: item.work.clone(), ready })
+        let riders = riders.into_iter().map(|(_, work)| work).collect();
+        Some(Candidate { request, network, session, work: item.work.clone(), riders, ready })
+    }
+
+    /// The request for a delivery, and the parts of its thread that are in it too: as many as are ready and fit.
+    fn with_riders(
+        &self,
+        id: Uuid,
+        alone: Arc<Ready>,
+        network: &dyn Network,
+        session: &Session,
+    ) -> (Arc<Ready>, Vec<(Rider, Arc<Work>)>) {
+        // Each of them counts as a post of the account.
+        let permitted =
+            self.parts.config.permits_of(network.facts()).iter().map(|permits| permits.posts).min();
+        let permitted = permitted.and_then(|posts| usize::try_from(posts).ok()).unwrap_or(usize::MAX);
+        let group = self.line.group(id, network.carries().min(permitted), self.now());
+        if group.len() < 2 {
+            return (alone, Vec::new());
+        }
+        let parts: Vec<Part<'_>> =
+            group.iter().map(|item| Part { work: &item.work, handles: &item.handles }).collect();
+        let Some((ready, count)) = network.compose(session, &parts) else { return (alone, Vec::new()) };
+        let rider = |item: &&Item| {
+            let rider = Rider { target_id: item.stored.target_id, revision: item.stored.revision };
+            (rider, item.work.clone())
+        };
+        (Arc::new(ready), group.iter().take(count).skip(1).map(rider).collect())
     }
 
     pub(super) fn done(&mut self, done: Done) {
@@ -163,8 +205,35 @@ impl State {
         }
         match done.sent {
             None => {}
-            Some((id, Sent::Answered { n, armed_at, answer })) => self.answered(id, n, armed_at, answer),
-            Some((id, Sent::Refused(refusal))) => self.refused(id, refusal),
+            Some((id, Sent::Answered { n, armed_at, answer, others })) => {
+                let fate = fate_of(&answer.outcome);
+                self.answered(id, n, armed_at, answer);
+                self.rode(&done.riders, armed_at, fate.as_ref(), others);
+            }
+            Some((id, Sent::Refused(refusal))) => {
+                self.refused(id, refusal);
+                for rider in done.riders {
+                    if refusal == Refusal::RidersGone {
+                        self.line.remove(rider);
+                    } else if let Some(item) = self.line.get_mut(rider) {
+                        item.busy = Busy::No;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the answer says about the parts that went with the first one.
+    fn rode(&mut self, riders: &[Uuid], armed_at: i64, fate: Option<&Fate>, others: Vec<Placed>) {
+        let (policy, now) = (self.parts.policy, self.now());
+        let mut others = others.into_iter();
+        for id in riders {
+            let lost = || Fate::Unclear("the answer does not name this part".to_owned());
+            let fate = fate.cloned().or_else(|| others.next().map(Fate::Live)).unwrap_or_else(lost);
+            if let Some(item) = self.line.get_mut(*id) {
+                let turn = item.rode(armed_at, fate, &policy, now);
+                self.carry_out(turn);
+            }
         }
     }
 
@@ -233,5 +302,22 @@ impl State {
         }
         let turn = item.looked(found, &policy, now, jitter());
         self.carry_out(turn);
+    }
+}
+
+/// What an answer says about every part that went along; `None` when it accepts them, each under an id of its own.
+fn fate_of(outcome: &Outcome) -> Option<Fate> {
+    match outcome {
+        Outcome::Accepted { .. } => None,
+        Outcome::Ambiguous { evidence } => Some(Fate::Unclear(evidence.clone())),
+        Outcome::Processing { .. } | Outcome::InInbox { .. } => {
+            Some(Fate::Unclear("the answer says nothing of this part".to_owned()))
+        }
+        Outcome::NotSent { .. }
+        | Outcome::Transient { .. }
+        | Outcome::Stale { .. }
+        | Outcome::Rejected { .. }
+        | Outcome::TokenExpired
+        | Outcome::Reconnect { .. } => Some(Fate::NotSent),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         state::State,
         step::{self, Effect, Event, step},
     },
-    networks::{HandleMap, Ready},
+    networks::{HandleMap, Placed, Ready},
     store::{Change, Stored},
 };
 use postmesh_kit::faults::{Bug, bug};
@@ -53,6 +53,23 @@ pub struct Item {
     pub not_before: i64,
     /// A read has shown that it is not there and may be sent again.
     pub resends: bool,
+    /// How many parts of a thread one request of its network makes visible; 0 where each is sent alone.
+    pub carries: usize,
+    /// Until when it waits for parts of its thread that are to go with it, once it could go itself.
+    pub gathers_until: Option<i64>,
+    /// The part of the thread before it moved on while something was under way for it.
+    pub is_stale: bool,
+}
+
+/// What the answer to a request says about a part that it took along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is visible.
+    Live(Placed),
+    /// The request was certainly not executed.
+    NotSent,
+    /// Nobody knows: what was seen instead of an answer.
+    Unclear(String),
 }
 
 /// What a turn leaves to be done.
@@ -129,6 +146,8 @@ pub enum Refusal {
     },
     /// It was recalled, edited, is too late, or moved on.
     Gone,
+    /// One of the parts it was to take along was.
+    RidersGone,
     /// Nothing was stored, and nothing will be for a moment.
     Later,
 }
@@ -146,7 +165,22 @@ impl Item {
             busy: Busy::No,
             not_before: 0,
             resends: false,
+            carries: 0,
+            gathers_until: None,
+            is_stale: false,
         }
+    }
+
+    /// When a lost answer is taken up again. What another part's request took along has not been looked after at all:
+    /// once the part before it is visible, its own key tells at once.
+    pub(super) fn acts_at(&self) -> Option<i64> {
+        let is_fresh =
+            self.stored.attempt_n == 0 && self.decision.tries == 0 && self.decision.absent_reads == 0;
+        let rode = self.class == DeliveryClass::NaturalKey && self.stored.previous_id.is_some();
+        if is_fresh && rode && !self.decision.is_open {
+            return Some(self.not_before);
+        }
+        self.decision.next_at.max(Some(self.not_before))
     }
 
     /// Takes a step in memory; what is left to store and to do. `None` when the step is not possible here.
@@ -188,6 +222,7 @@ impl Item {
             Err(fault) if is_unknown => {
                 tracing::warn!(%fault, target.id = %self.stored.target_id, "a request could not be built again");
                 self.decision.next_at = Some(now + policy.backoff_first);
+                self.not_before = now + policy.backoff_first;
                 Turn::default()
             }
             Err(fault) => {
@@ -238,6 +273,37 @@ impl Item {
             taken = taken.map(|(change, left)| (Change { forget: steps, ..change }, left));
         }
         self.storing(taken)
+    }
+
+    /// The request that took it along, armed at `armed_at`, was answered or not. What it was put back to is stored with
+    /// the first part's step.
+    pub fn rode(&mut self, armed_at: i64, fate: Fate, policy: &Policy, now: i64) -> Turn {
+        self.busy = Busy::No;
+        self.ready = None; // it says nothing of the posts it replies to
+        let send_deadline = armed_at + policy.send_timeout;
+        if self.take(Event::Carried { send_deadline }, Wire::default(), policy, armed_at, 0.0).is_none() {
+            self.is_stale = true; // the database's guards decided
+            self.decision.state = State::Unknown;
+        }
+        match fate {
+            Fate::Live(Placed { native_id, url }) => {
+                let accepted = Event::Settled(Outcome::Accepted { native_id, url });
+                let taken = self.take(accepted, Wire::default(), policy, now, 0.0);
+                self.storing(taken)
+            }
+            Fate::NotSent => {
+                let back = self.take(Event::PutBack { armed_at }, Wire::default(), policy, now, 0.0);
+                self.is_stale |= back.is_none();
+                Turn::default()
+            }
+            Fate::Unclear(evidence) => {
+                let report = Effect::Report(Some(step::Problem::new("ANSWER_LOST", evidence)));
+                let unchanged = self.decision.clone();
+                let taken =
+                    Change::new(&self.stored, State::Unknown, unchanged, vec![report], Wire::default());
+                self.storing(Some(taken))
+            }
+        }
     }
 
     /// The network was read about its lost answer.
@@ -311,6 +377,10 @@ impl Line {
                     item.not_before = now + 200; // its class's guard, by the database's clock
                 }
                 Refusal::Gone => {
+                    self.remove(id);
+                    has_moved = true;
+                }
+                Refusal::RidersGone => {
                     self.remove(id);
                     has_moved = true;
                 }

@@ -244,3 +244,128 @@ fn what_lies_beyond_the_rows_that_were_read_stays() {
     assert_eq!(line.len(), 3, "the second is gone; the first is under way, the fourth was not read");
     assert!(line.get_mut(id(2)).is_none());
 }
+
+/// A part of a thread that begins with target 1, on a network that takes five parts at once.
+fn part(n: u128, state: State, is_ready: bool) -> Item {
+    let mut item = if is_ready { ready(n, DUE) } else { an_item(n, state, DUE) };
+    item.decision.state = state;
+    item.class = DeliveryClass::NaturalKey;
+    item.carries = 5;
+    item.stored.thread_id = id(1);
+    item.stored.position = i64::try_from(n).unwrap() - 1;
+    if n > 1 {
+        item.stored.previous_id = Some(id(n - 1));
+        item.stored.previous_state = Some(State::Prepared.as_str().into());
+    }
+    item
+}
+
+fn group(line: &Line, most: usize) -> Vec<Uuid> {
+    line.group(id(1), most, DUE + 1).iter().map(|item| item.stored.target_id).collect()
+}
+
+#[test]
+fn the_longest_ready_stretch_behind_a_first_part_goes_with_it() {
+    let mut line = Line::default();
+    for n in 1..=7 {
+        line.insert(part(n, State::Prepared, true));
+    }
+    line.insert(ready(9, DUE));
+    assert_eq!(group(&line, usize::MAX), (1..=5).map(id).collect::<Vec<_>>(), "as many as the network takes");
+    assert_eq!(group(&line, 2), [id(1), id(2)], "as many as the account may send");
+    assert_eq!(group(&line, 1), [id(1)]);
+    let spoilt: [fn(&mut Item); 6] = [
+        |item| item.busy = Busy::Preparing,
+        |item| item.ready = None,
+        |item| item.decision.state = State::RetryWait,
+        |item| item.decision.late_at = DUE,
+        |item| item.stored.attempt_n = 1,
+        |item| item.is_stale = true,
+    ];
+    for spoil in spoilt {
+        spoil(line.get_mut(id(3)).unwrap());
+        assert_eq!(group(&line, usize::MAX), [id(1), id(2)]);
+        line.remove(id(3));
+        assert_eq!(group(&line, usize::MAX), [id(1), id(2)], "no gap");
+        line.insert(part(3, State::Prepared, true));
+    }
+    let head = line.get_mut(id(1)).unwrap();
+    head.stored.attempt_n = 1;
+    assert_eq!(group(&line, usize::MAX), [id(1)], "what was attempted goes alone");
+    let head = line.get_mut(id(1)).unwrap();
+    (head.stored.attempt_n, head.carries) = (0, 0);
+    assert_eq!(group(&line, usize::MAX), [id(1)], "and so does what its network takes alone");
+}
+
+#[test]
+fn a_first_part_waits_a_moment_for_those_that_get_ready() {
+    let mut line = Line::default();
+    line.insert(part(1, State::Prepared, true));
+    line.insert(part(2, State::HandedOver, false));
+    line.insert(part(3, State::HandedOver, false));
+    let todo = plan(&mut line, DUE + 1);
+    assert_eq!((todo.send, todo.prepare), (None, vec![id(2), id(3)]));
+    assert!(todo.wake_at.is_some_and(|at| at <= DUE + 1 + super::thread::GATHER));
+    line.remove(id(2));
+    line.insert(part(2, State::Prepared, true));
+    assert_eq!(plan(&mut line, DUE + 2).send, None, "the third is still coming");
+    let third = line.get_mut(id(3)).unwrap();
+    (third.decision.tries, third.decision.state) = (1, State::RetryWait);
+    assert_eq!(plan(&mut line, DUE + 3).send, Some(id(1)), "one that failed is not waited for");
+    line.remove(id(3));
+    line.insert(part(3, State::HandedOver, false));
+    assert_eq!(plan(&mut line, DUE + 4).send, None);
+    assert_eq!(plan(&mut line, DUE + 1 + super::thread::GATHER).send, Some(id(1)), "no longer than that");
+}
+
+#[test]
+fn parts_get_ready_ahead_only_where_they_can_go_with_the_first() {
+    let mut line = Line::default();
+    let mut head = part(1, State::Prepared, true);
+    head.stored.attempt_n = 1;
+    line.insert(head);
+    line.insert(part(2, State::HandedOver, false));
+    let todo = plan(&mut line, DUE + 1);
+    assert_eq!((todo.send, todo.prepare.len()), (Some(id(1)), 0));
+}
+
+#[test]
+fn what_went_along_waits_for_the_part_before_it_and_then_its_own_key_tells() {
+    let mut line = Line::default();
+    let mut rider = part(2, State::Prepared, true);
+    rider.take(Event::Carried { send_deadline: DUE + 60_000 }, Wire::default(), &Policy::default(), DUE, 0.0);
+    rider.ready = None;
+    let mut head = part(1, State::RetryWait, false);
+    head.decision.next_at = Some(DUE + 5_000);
+    line.insert(head);
+    line.insert(rider);
+    line.insert(ready(9, DUE + 1));
+    let todo = plan(&mut line, DUE + 10);
+    assert_eq!((todo.send, todo.prepare, todo.look), (None, vec![], vec![]));
+    let quiet = plan(&mut line, DUE + 120_000);
+    assert_eq!((quiet.send, quiet.look), (None, vec![id(2)]), "it is looked for, not sent");
+    line.remove(id(1));
+    line.get_mut(id(2)).unwrap().stored.previous_state = Some(State::Published.as_str().into());
+    line.get_mut(id(2)).unwrap().not_before = 0;
+    let todo = plan(&mut line, DUE + 10);
+    assert_eq!(todo.prepare, [id(2)], "its request is built now that what it replies to is known");
+    line.get_mut(id(2)).unwrap().stored.previous_state = Some(State::Missed.as_str().into());
+    let todo = plan(&mut line, DUE + 10);
+    assert_eq!(todo.store[0].after.refusal.as_ref().unwrap().code, "THREAD_BROKEN");
+    assert_eq!(todo.send, Some(id(9)), "others pass what is never sent again");
+}
+
+#[test]
+fn what_moved_on_while_something_was_under_way_is_read_again() {
+    let mut line = Line::default();
+    let mut busy = part(2, State::Preparing, false);
+    busy.busy = Busy::Preparing;
+    line.insert(busy);
+    let mut moved = part(2, State::Preparing, false);
+    moved.stored.previous_state = Some(State::Published.as_str().into());
+    line.insert(moved);
+    assert!(!plan(&mut line, DUE).reread);
+    line.get_mut(id(2)).unwrap().busy = Busy::No;
+    assert!(plan(&mut line, DUE).reread);
+    assert_eq!(line.len(), 0);
+}

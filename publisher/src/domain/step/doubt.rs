@@ -46,6 +46,30 @@ impl Run<'_> {
         self.effects.push(Effect::Report(Some(Problem::new("RECORDS_LOST", super::RECORDS_LOST))));
     }
 
+    /// The request of the first part of its thread makes it visible too, from this moment on. Not reported: it is in
+    /// doubt for the time of one request, as what is being sent is.
+    pub(super) fn carried(&mut self, send_deadline: i64) {
+        let quiet_at = send_deadline.saturating_add(self.policy.quiesce);
+        self.after.state = State::Unknown;
+        self.after.doubt_since = Some(self.now);
+        self.after.first_armed_at = Some(self.now);
+        self.after.quiet_at = Some(quiet_at);
+        self.after.tries = 0;
+        self.after.absent_reads = 0;
+        self.after.absent_since = None;
+        self.after.next_at = Some(quiet_at);
+    }
+
+    /// Nothing of that request was executed, and nothing else ever carried it.
+    pub(super) fn put_back(&mut self) {
+        self.after.state = State::Prepared;
+        self.after.doubt_since = None;
+        self.after.first_armed_at = None;
+        self.after.quiet_at = None;
+        self.after.refusal = None;
+        self.after.next_at = Some(self.after.due_at.max(self.now).min(self.after.late_at));
+    }
+
     /// Whether sending again cannot make a second post.
     pub(super) fn may_resend(&self) -> bool {
         let in_time = self.now >= self.after.due_at && !self.is_late() && self.after.refusal.is_none();

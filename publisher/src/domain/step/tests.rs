@@ -314,8 +314,51 @@ fn an_orphaned_part_of_a_thread_fails_and_what_was_sent_is_no_orphan() {
     let (after, effects) = go(&at(State::HandedOver), Event::Orphaned, NaturalKey, DUE);
     assert_eq!(after.state, State::Failed);
     assert!(matches!(&effects[0], Effect::Report(Some(problem)) if problem.code == "THREAD_BROKEN"));
-    for sent in [State::Sending, State::Unknown, State::Published, State::NeedsConfirmation] {
+    for sent in [State::Sending, State::Published, State::NeedsConfirmation] {
         assert!(step(&at(sent), Event::Orphaned, NaturalKey, &policy(), DUE, 0.0).is_err(), "{sent}");
+    }
+}
+
+#[test]
+fn an_orphan_in_doubt_fails_only_once_it_is_known_not_to_be_there() {
+    let (orphan, effects) = go(&at(State::Unknown), Event::Orphaned, NaturalKey, DUE + 20);
+    assert_eq!((orphan.state, effects), (State::Unknown, vec![]));
+    let again = step(&orphan, Event::Orphaned, NaturalKey, &policy(), DUE + 21, 0.0);
+    assert!(again.is_err(), "it is noted once");
+    let (_, effects) = go(&orphan, Event::Tick, NaturalKey, DUE + 30);
+    assert_eq!(effects, [Effect::Look], "it is not sent again");
+    let (early, _) = go(&orphan, Event::Looked(Found::Absent), NaturalKey, DUE + 30);
+    assert_eq!(early.state, State::Unknown, "its request may still be under way");
+    let (after, effects) = go(&early, Event::Looked(Found::Absent), NaturalKey, DUE + 120_000);
+    assert_eq!(after.state, State::Failed);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Report(Some(problem)) if problem.code == "THREAD_BROKEN"))
+    );
+    assert_eq!(go(&early, Event::Looked(live()), NaturalKey, DUE + 40).0.state, State::Published);
+}
+
+#[test]
+fn what_is_taken_along_is_in_doubt_until_the_request_is_known_not_to_be_executed() {
+    let deadline = DUE + 60_000;
+    let (carried, effects) =
+        go(&at(State::Prepared), Event::Carried { send_deadline: deadline }, NaturalKey, DUE + 5);
+    assert_eq!((carried.state, carried.doubt_since, effects), (State::Unknown, Some(DUE + 5), vec![]));
+    assert!(!carried.is_open && carried.first_armed_at == Some(DUE + 5) && carried.quiet_at > Some(deadline));
+    for event in [Event::Recall, Event::Begin, Event::Disconnected { message: String::new() }] {
+        assert!(step(&carried, event, NaturalKey, &policy(), DUE + 6, 0.0).is_err());
+    }
+    let (back, _) = go(&carried, Event::PutBack { armed_at: DUE + 5 }, NaturalKey, DUE + 9);
+    let was = Delivery { next_at: Some(DUE + 9), ..at(State::Prepared) };
+    assert_eq!(back, was, "as if nothing had been");
+    assert_eq!(go(&carried, accepted(), NaturalKey, DUE + 9).0.state, State::Published);
+    let other = step(&carried, Event::PutBack { armed_at: DUE + 4 }, NaturalKey, &policy(), DUE + 9, 0.0);
+    assert!(other.is_err(), "it rode on another attempt");
+    for (state, now) in [(State::Prepared, DUE - 1), (State::Prepared, DUE + LATE), (State::Preparing, DUE)] {
+        let early =
+            step(&at(state), Event::Carried { send_deadline: deadline }, NaturalKey, &policy(), now, 0.0);
+        assert!(early.is_err(), "{state} {now}");
     }
 }
 

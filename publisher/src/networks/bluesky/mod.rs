@@ -2,12 +2,14 @@
 //!
 //! <https://docs.bsky.app/docs/api> and the lexicons of bluesky-social/atproto. `connect` opens the session, `record`
 //! builds the post, `publish` uploads, sends and looks back, `errors` says what a refusal proves. The post's key is
-//! chosen by us and stored first, so sending the same record again cannot make a second post: class A.
+//! chosen by us and stored first, so sending the same record again cannot make a second post: class A. `together` makes
+//! the parts of a thread visible in one commit, with the versions of them that `cid` computes.
 //!
 //! A session comes from an app password (`connect`) or from the browser (`identity` finds who speaks for the account,
 //! `oauth` asks and renews, `dpop` signs each call); `card` and `video` prepare what pictures do not need.
 
 mod card;
+mod cid;
 mod connect;
 mod dpop;
 mod errors;
@@ -24,6 +26,9 @@ mod tests;
 mod tests_browser;
 #[cfg(test)]
 mod tests_media;
+#[cfg(test)]
+mod tests_together;
+mod together;
 mod video;
 
 use std::sync::Arc;
@@ -35,8 +40,8 @@ use postmesh_kit::{clock::Clock, http::GuardedClient};
 use serde_json::{Value, json as object};
 
 use super::{
-    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, PostMetrics, Ready, RefreshFault,
-    Secret, Session, Tokens,
+    Capabilities, ConnectMethod, Facts, HandleMap, Handles, Kind, Network, Part, PostMetrics, Ready,
+    RefreshFault, Secret, Session, Together, Tokens,
     limits::{Limits, Permits, Violation},
     wire::{self, Call, json, text_of},
 };
@@ -196,6 +201,32 @@ impl Network for Bluesky {
                 publish::answer(&response, session, work, self.clock.now_ms())
             }
             Err(error) => wire::unanswered(&error),
+        }
+    }
+
+    fn carries(&self) -> usize {
+        together::MOST
+    }
+
+    fn compose(&self, session: &Session, parts: &[Part<'_>]) -> Option<(Ready, usize)> {
+        together::compose(&session.native_id, parts)
+    }
+
+    async fn send_together(
+        &self,
+        armed: Armed,
+        session: &Session,
+        works: &[Arc<Work>],
+        ready: &Ready,
+    ) -> Together {
+        let call = Call::post(&session.server, "/xrpc/com.atproto.repo.applyWrites")
+            .body("application/json", ready.request.clone());
+        match self.signed(session, call).publish(&self.http, armed).await {
+            Ok(response) => {
+                self.noted(session, &response);
+                together::answer(&response, session, works, self.clock.now_ms())
+            }
+            Err(error) => Together { answer: wire::unanswered(&error), others: Vec::new() },
         }
     }
 

@@ -199,12 +199,14 @@ pub(super) fn answer(response: &Response<Bytes>, session: &Session, work: &Work,
     Answer { outcome, wire }
 }
 
-fn accepted(session: &Session, work: &Work) -> Outcome {
+/// The record of a work is at the server.
+pub(super) fn accepted(session: &Session, work: &Work) -> Outcome {
     let url = record::page(&session.native_id, text_of(&work.plan, "rkey"));
     Outcome::Accepted { native_id: record::uri(&session.native_id, work), url }
 }
 
-/// What reading the record back tells: ours, none, or another one under the same key.
+/// What reading the record back tells: ours, none, or another one under the same key. Which posts a further part of a
+/// thread replies to is compared once that is known: a part that went with others may be looked for before.
 pub(super) fn found(
     response: &Response<Bytes>,
     session: &Session,
@@ -212,9 +214,16 @@ pub(super) fn found(
     handles: &HandleMap,
     fault: impl FnOnce(&Response<Bytes>) -> Fault,
 ) -> Found {
-    let body = json(response).unwrap_or_default();
+    let mut body = json(response).unwrap_or_default();
+    let ours = record::record(work, handles);
+    if work.position > 0
+        && ours.get("reply").is_none()
+        && let Some(value) = body.get_mut("value").and_then(Value::as_object_mut)
+    {
+        value.remove("reply");
+    }
     match (response.status().as_u16(), text_of(&body, "error")) {
-        (200, _) if body.get("value") == Some(&record::record(work, handles)) => Found::Live {
+        (200, _) if body.get("value") == Some(&ours) => Found::Live {
             native_id: record::uri(&session.native_id, work),
             url: record::page(&session.native_id, text_of(&work.plan, "rkey")),
             evidence: format!("the record is stored with cid {}", wire::short(text_of(&body, "cid"))),

@@ -25,15 +25,28 @@ const SELF_LABELS: [&str; 5] = ["porn", "sexual", "nudity", "graphic-media", "!n
 /// How many low bits of a TID's microseconds come from the idempotency key: 67 seconds.
 const SPREAD: u32 = 26;
 
+/// How many of those bits say which further part of a thread it is; a longer thread goes on in the minute after.
+const PLACES: u32 = 8;
+
 /// Record key and creation time. The key is a TID: the due time to about a minute, then 36 bits of the idempotency
 /// key, so that 5,000 posts of one account due at one instant share a key once in 5,000 such bursts. (With the
 /// microseconds of one millisecond alone it would be nearly every time; the record's order is its `createdAt`.)
-/// The parts of a thread are due at one instant; a millisecond each keeps their order in profiles.
+/// The parts of a thread are due at one instant; a millisecond each keeps their order in profiles. Whoever reads the
+/// repository reads it in the order of its keys, so a further part's key comes after those of the parts before it: in
+/// the next minute or so, its place first, then the key's bits.
 pub(super) fn plan(work: &Work) -> Value {
     let digest = Sha256::digest(work.key.as_bytes());
     let random = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
     let due = u64::try_from(work.due_at).unwrap_or(0) * 1000;
-    let micros = due >> SPREAD << SPREAD | (random >> 10 & ((1 << SPREAD) - 1));
+    let minute = due >> SPREAD;
+    let drawn = random >> 10 & ((1 << SPREAD) - 1);
+    let micros = match u64::try_from(work.position).unwrap_or(0).checked_sub(1) {
+        None => minute << SPREAD | drawn,
+        Some(further) => {
+            let place = ((minute + 1) << PLACES) + further;
+            place << (SPREAD - PLACES) | drawn >> PLACES
+        }
+    };
     json!({ "rkey": tid(micros, (random & 0x3ff) as u32), "created_at": timestamp(work.due_at + work.position) })
 }
 
@@ -278,6 +291,18 @@ mod tests {
             })
             .collect();
         assert_eq!(keys.len(), 5_000);
+    }
+
+    #[test]
+    fn the_keys_of_a_thread_increase() {
+        let key = |position, due_at| {
+            let part = Work { key: format!("KEY {position}"), position, due_at, ..work("hi") };
+            plan(&part)["rkey"].as_str().unwrap().to_owned()
+        };
+        for due_at in [1_767_323_045_678, 1_767_323_090_000] {
+            let keys: Vec<_> = (0..600).map(|position| key(position, due_at)).collect();
+            assert!(keys.is_sorted_by(|a, b| a < b));
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ const CALLS: &[Bucket] = &[PER_ADDRESS];
 const CREATE: &[Bucket] = &writes(3);
 const PUT: &[Bucket] = &writes(2);
 const DELETE: &[Bucket] = &writes(1);
+/// As many points as its writes cost, see [`points_of`].
+const APPLY: &[Bucket] = &writes(1);
 const UPLOAD: &[Bucket] = &[Bucket::new("bluesky.blobs", 1000, 86_400, 1, Per::Address), PER_ADDRESS];
 const LOGIN: &[Bucket] = &[
     Bucket::new("bluesky.login", 30, 300, 1, Per::Account),
@@ -90,7 +92,7 @@ fn routes(ctx: &Ctx) -> Router<Ctx> {
         .route("/xrpc/com.atproto.repo.uploadBlob", on(Op::MediaUpload, UPLOAD, post(repo::upload_blob)))
         .route("/xrpc/com.atproto.repo.createRecord", on(Op::Publish, CREATE, post(repo::create_record)))
         .route("/xrpc/com.atproto.repo.putRecord", on(Op::Publish, PUT, post(repo::put_record)))
-        .route("/xrpc/com.atproto.repo.applyWrites", on(Op::Publish, CREATE, post(repo::apply_writes)))
+        .route("/xrpc/com.atproto.repo.applyWrites", on(Op::Publish, APPLY, post(repo::apply_writes)))
         .route("/xrpc/com.atproto.repo.deleteRecord", on(Op::Delete, DELETE, post(repo::delete_record)))
         .route("/xrpc/com.atproto.repo.getRecord", on(Op::Read, CALLS, get(repo::get_record)))
         .route("/xrpc/com.atproto.repo.listRecords", on(Op::Read, CALLS, get(repo::list_records)))
@@ -125,6 +127,21 @@ fn account_of(ctx: &Ctx, parts: &Parts, body: &[u8]) -> Option<String> {
     }
     let identifier = serde_json::from_slice::<Value>(body).ok()?.get("identifier")?.as_str()?.to_owned();
     ctx.world().bluesky.actor(&identifier).map(|account| account.handle.clone())
+}
+
+/// How many points the writes of an `applyWrites` cost, 3 for making, 2 for replacing, 1 for deleting a record; 1 for any
+/// other request, whose bucket knows its cost.
+fn points_of(parts: &Parts, body: &[u8]) -> u64 {
+    if !parts.uri.path().ends_with(".applyWrites") {
+        return 1;
+    }
+    let cost = |write: &Value| match write["$type"].as_str().unwrap_or_default().rsplit('#').next() {
+        Some("create") => 3,
+        Some("update") => 2,
+        _ => 1,
+    };
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body["writes"].as_array().map_or(0, |writes| writes.iter().map(cost).sum())
 }
 
 /// Why a request is refused, in the words of XRPC.

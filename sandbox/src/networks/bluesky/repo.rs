@@ -132,6 +132,14 @@ pub(crate) async fn put_record(
     Ok(ok(&answer))
 }
 
+/// One write of several.
+enum Step {
+    Create(Checked),
+    Update(Checked),
+    /// Key and collection.
+    Delete(String, String),
+}
+
 pub(crate) async fn apply_writes(
     State(ctx): State<Ctx>,
     Extension(RequestId(request_id)): Extension<RequestId>,
@@ -145,8 +153,8 @@ pub(crate) async fn apply_writes(
     if writes.len() > 200 {
         return Err(Refusal::invalid("Too many writes. Max: 200"));
     }
-    batch.swap_commit(&world, input.swap_commit.as_deref())?;
-    let mut results = Vec::with_capacity(writes.len());
+    // Every record is checked before any of them is looked up.
+    let mut checked = Vec::with_capacity(writes.len());
     for mut write in writes {
         let mut text =
             |name: &str| write.get_mut(name).and_then(|value| value.take().as_str().map(str::to_owned));
@@ -154,26 +162,30 @@ pub(crate) async fn apply_writes(
         let collection = needed(text("collection"), "collection")?;
         let value = write.get_mut("value").map(Value::take);
         let action = kind.rsplit('#').next().unwrap_or_default().to_owned();
-        let mut result = match action.as_str() {
-            "create" => {
-                let rkey = rkey.unwrap_or_else(|| world.bluesky.next_tid(batch.now_ms));
-                batch.create(
-                    &world,
-                    Checked::new(collection, rkey, needed(value, "value")?, input.validate)?,
-                )?
-            }
-            "update" => {
-                let rkey = needed(rkey, "rkey")?;
-                if batch.current(&world, &collection, &rkey).is_none() {
+        let of = |rkey| Checked::new(collection.clone(), rkey, needed(value, "value")?, input.validate);
+        let step = match action.as_str() {
+            "create" => Step::Create(of(rkey.unwrap_or_else(|| world.bluesky.next_tid(batch.now_ms)))?),
+            "update" => Step::Update(of(needed(rkey, "rkey")?)?),
+            "delete" => Step::Delete(needed(rkey, "rkey")?, collection),
+            _ => return Err(Refusal::invalid(format!("Action not supported: {kind}"))),
+        };
+        checked.push((action, step));
+    }
+    batch.swap_commit(&world, input.swap_commit.as_deref())?;
+    let mut results = Vec::with_capacity(checked.len());
+    for (action, step) in checked {
+        let mut result = match step {
+            Step::Create(record) => batch.create(&world, record)?,
+            Step::Update(record) => {
+                if batch.current(&world, &record.collection, &record.rkey).is_none() {
                     return Err(Refusal::internal());
                 }
-                batch.put(&world, Checked::new(collection, rkey, needed(value, "value")?, input.validate)?)?
+                batch.put(&world, record)?
             }
-            "delete" => {
-                batch.writes.push(Write::Delete { collection, rkey: needed(rkey, "rkey")? });
+            Step::Delete(rkey, collection) => {
+                batch.writes.push(Write::Delete { collection, rkey });
                 json!({})
             }
-            _ => return Err(Refusal::invalid(format!("Action not supported: {kind}"))),
         };
         result["$type"] = Value::String(format!("com.atproto.repo.applyWrites#{action}Result"));
         results.push(result);

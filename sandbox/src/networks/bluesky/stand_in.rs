@@ -36,6 +36,10 @@ impl StandIn for Bluesky {
         super::account_of(ctx, parts, body)
     }
 
+    fn units(&self, parts: &Parts, body: &[u8]) -> u64 {
+        super::points_of(parts, body)
+    }
+
     /// A refresh presents its token as the bearer, or as a field where the session began in the browser.
     fn refresh_token(&self, parts: &Parts, body: &[u8]) -> Option<String> {
         let bearer = web::bearer(&parts.headers).map(str::to_owned);

@@ -199,7 +199,9 @@ impl Batch {
     }
 
     /// Makes the writes true and answers the commit.
-    pub(crate) fn commit(self, world: &mut World) -> Result<Value, Refusal> {
+    pub(crate) fn commit(mut self, world: &mut World) -> Result<Value, Refusal> {
+        let visible_at_ms = clock::true_now_ms(); // all of it at one instant
+        self.seen.iter_mut().for_each(|entry| entry.visible_at_ms = visible_at_ms);
         let rev = world.bluesky.next_tid(self.now_ms);
         let before = world.bluesky.repo(&self.account.did).map(|repo| repo.head.cid.clone());
         let named: Vec<Value> = self
