@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::rig::{
     Sandbox,
-    client::{Draft, Network, Part, Written},
+    client::{Draft, Network, Part, Written, network},
     history::{Account, Class},
     workload::{Crowd, Member, needs_of},
 };
@@ -35,6 +35,8 @@ pub(super) enum Act {
     Text,
     /// A picture is posted.
     Picture,
+    /// A thread is posted, where there are threads.
+    Thread,
     /// A post is changed after it was handed over.
     Edit,
     /// A post is withdrawn after it was handed over.
@@ -60,6 +62,7 @@ pub(super) fn act(point: &str) -> Act {
     match point.split('.').next().unwrap_or_default() {
         "prep" if point.starts_with("prep.token_intent") => Act::Expired,
         "prep" => Act::Picture,
+        "arm" | "outcome" => Act::Thread,
         "token" => Act::Expired,
         "edit" | "recall" => Act::Edit,
         "cancel" => Act::Withdrawal,
@@ -115,15 +118,22 @@ pub(super) async fn perform(
         json!({"network": account.network, "account": account.handle, "operation": operation,
             "fault": {"kind": fault}, "times": times})
     };
-    let post = |ahead_ms: i64, media: Vec<(String, String)>| {
+    let of_parts = |ahead_ms: i64, media: Vec<(String, String)>, further: usize| {
         let due_ms = SystemClock.now_ms() + ahead_ms;
         let needed = member.needed(needs_of(account));
-        let parts = vec![Part { text: text.clone(), media: if needed.is_empty() { media } else { needed } }];
+        let first = Part { text: text.clone(), media: if needed.is_empty() { media } else { needed } };
+        let rest = (1..=further).map(|n| Part { text: format!("{text} part {n}"), media: Vec::new() });
+        let parts = std::iter::once(first).chain(rest).collect();
         create(sandbox, crowd, Draft { parts, accounts: vec![account.id.clone()], due_ms })
     };
+    let post = |ahead_ms: i64, media: Vec<(String, String)>| of_parts(ahead_ms, media, 0);
     match act {
         Act::Text | Act::Restore => {
             post(0, Vec::new()).await?;
+        }
+        Act::Thread => {
+            let has_threads = network(&account.network).is_some_and(|network| network.threads);
+            of_parts(0, Vec::new(), if has_threads { 2 } else { 0 }).await?;
         }
         Act::Picture => {
             post(0, vec![member.picture.clone()]).await?;
