@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_run_has_each_mode_on_each_network_and_a_seed_names_its_case() {
+    fn three_runs_have_each_mode_on_each_network_and_a_seed_names_its_case() {
         let plan = Plan { seed: 3, share: 1.0, program: "p".into(), keep: "k".into(), only: None };
         let of = |cases: &[Case]| {
             cases
@@ -141,7 +141,9 @@ mod tests {
                 .collect::<BTreeSet<_>>()
         };
         let whole = cases(&plan);
-        assert_eq!(of(&whole).len() as u64, kinds());
+        assert_eq!(whole.len(), NETWORKS.len());
+        let runs = (3..6).flat_map(|seed| cases(&Plan { seed, ..plan.clone() })).collect::<Vec<_>>();
+        assert_eq!(of(&runs).len() as u64, kinds());
         assert!(whole.iter().all(|case| case.hit == 1));
         for case in whole {
             let replay = cases(&Plan { only: Some(case.seed), ..plan.clone() });
