@@ -260,12 +260,14 @@ async fn a_part_edited_before_goes_as_it_was_edited() {
         let account = mesh.bluesky().await;
         let mut deliveries = four(&mesh, &account, "edited", 1_200);
         let targets = mesh.deliver(deliveries.clone()).await;
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         for target in [&targets[3], &targets[2]] {
             mesh.recall(target).await;
         }
         let mut edited = deliveries.split_off(2);
-        edited.iter_mut().for_each(|part| part.revision = 2);
+        for part in &mut edited {
+            part.revision = 2;
+        }
         edited[0].content.as_mut().unwrap().text = "edited, really".into();
         mesh.deliver(edited).await;
         for event in mesh.ends(&targets).await {

@@ -376,11 +376,7 @@ impl Line {
                     item.resends = false;
                     item.not_before = now + 200; // its class's guard, by the database's clock
                 }
-                Refusal::Gone => {
-                    self.remove(id);
-                    has_moved = true;
-                }
-                Refusal::RidersGone => {
+                Refusal::Gone | Refusal::RidersGone => {
                     self.remove(id);
                     has_moved = true;
                 }
