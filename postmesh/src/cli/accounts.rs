@@ -255,7 +255,7 @@ fn print(account: &Account, json: bool) {
         println!("{shown}");
     } else {
         println!(
-            "{}  {:<10} {:<32} {state}  {}",
+            "{}  {:<21} {:<32} {state}  {}",
             account.id, account.network, account.handle, account.state_message
         );
     }

@@ -16,12 +16,14 @@ use postmesh_kit::{
     time::to_proto,
 };
 use postmesh_proto::{
-    publisher::v1::TextFit,
+    publisher::v1::{Account, TextFit},
     scheduler::v1::{
         CancelPostRequest, CreatePostRequest, Post as Written, WatchPostsRequest,
         post_service_client::PostServiceClient,
     },
 };
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use super::{accounts, fitted::Asked};
 use crate::client::{
@@ -56,8 +58,8 @@ pub(crate) struct Post {
     /// need one
     #[arg(long)]
     fit_media: bool,
-    /// `all` connected accounts, or ids from `accounts list`, separated by commas
-    #[arg(long, value_name = "all|ID,…", default_value = "all")]
+    /// `all` connected accounts, or some of them by id, network or handle (`accounts list`), separated by commas
+    #[arg(long, value_name = "all|NAME,…", default_value = "all")]
     to: String,
     /// Publish after this long, such as `10s`, `5m`, `2h`
     #[arg(long = "in", value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "at")]
@@ -133,13 +135,19 @@ impl Post {
                 let check =
                     CreatePostRequest { validate_only: true, request_id: request_id(), ..draft.clone() };
                 let mut posts = PostServiceClient::new(session.channel());
-                posts.create_post(session.request(check).await?).await.map_err(|s| explain(&s))?;
+                posts
+                    .create_post(session.request(check).await?)
+                    .await
+                    .map_err(|s| refused(&s, self.fit_media))?;
             }
         }
         let mut written = Vec::new();
         for create in drafts {
             let mut posts = PostServiceClient::new(session.channel());
-            let created = posts.create_post(session.request(create).await?).await.map_err(|s| explain(&s))?;
+            let created = posts
+                .create_post(session.request(create).await?)
+                .await
+                .map_err(|s| refused(&s, self.fit_media))?;
             written.push(created.into_inner().post.context("the mesh answered no post")?);
         }
         let mut all_well = true;
@@ -166,18 +174,54 @@ impl Cancel {
     }
 }
 
-/// The ids that `--to` names.
+/// The accounts that `--to` names.
 async fn accounts_of(session: &mut Session, to: &str) -> anyhow::Result<Vec<String>> {
-    let ids: Vec<String> = if to == "all" {
-        let accounts = accounts::all(session).await?;
-        accounts.into_iter().map(|account| account.id).collect()
-    } else {
-        to.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
-    };
-    if ids.is_empty() {
+    let known = accounts::all(session).await?;
+    if known.is_empty() {
         bail!("no account is connected yet; `postmesh accounts connect <network>` connects one");
     }
+    named(&known, to)
+}
+
+/// Ids of the accounts with these names, each once.
+fn named(known: &[Account], to: &str) -> anyhow::Result<Vec<String>> {
+    let mut ids: Vec<String> = Vec::new();
+    for name in to.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let bare = |handle: &str| handle.trim_start_matches('@').to_owned();
+        let is_meant = |account: &&Account| {
+            name == "all"
+                || account.id == name
+                || account.network == name
+                || bare(&account.handle) == bare(name)
+        };
+        let before = ids.len();
+        for account in known.iter().filter(is_meant) {
+            if !ids.contains(&account.id) {
+                ids.push(account.id.clone());
+            }
+        }
+        if before == ids.len() && !known.iter().any(|account| is_meant(&account)) {
+            bail!(
+                "--to: no connected account has the id, network or handle {name:?} (`postmesh accounts list`)"
+            );
+        }
+    }
+    if ids.is_empty() {
+        bail!("--to: name at least one account, or `all`");
+    }
     Ok(ids)
+}
+
+/// A refusal, with the way out when it is about files that only some accounts take.
+fn refused(status: &Status, fits_media: bool) -> anyhow::Error {
+    let fields = status.get_error_details().bad_request().map(|bad| bad.field_violations.clone());
+    let is_about_media = fields.into_iter().flatten().any(|violation| violation.field.contains("media"));
+    let error = explain(status);
+    if is_about_media && !fits_media {
+        anyhow::anyhow!("{error}\n       --fit-media gives each account those of the files that it takes")
+    } else {
+        error
+    }
 }
 
 /// Follows the post until it has ended everywhere. A broken stream is opened again; the post goes on meanwhile.
@@ -211,4 +255,32 @@ async fn wait(session: &mut Session, mut post: Written, quiet: bool) -> anyhow::
     }
     spinner.finish_and_clear();
     Ok(post)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(id: &str, network: &str, handle: &str) -> Account {
+        Account { id: id.into(), network: network.into(), handle: handle.into(), ..Account::default() }
+    }
+
+    #[test]
+    fn accounts_are_named_by_id_network_or_handle() {
+        let known =
+            [account("1", "bluesky", "@ana.test"), account("2", "x", "@ana"), account("3", "x", "@works")];
+        for (to, ids) in [
+            ("all", vec!["1", "2", "3"]),
+            ("3", vec!["3"]),
+            ("x", vec!["2", "3"]),
+            ("works, x", vec!["3", "2"]),
+            ("@ana.test,ana", vec!["1", "2"]),
+            ("x,all", vec!["2", "3", "1"]),
+        ] {
+            assert_eq!(named(&known, to).unwrap(), ids, "{to}");
+        }
+        let unknown = named(&known, "x,mastodon").unwrap_err().to_string();
+        assert!(unknown.contains("\"mastodon\""), "{unknown}");
+        assert!(named(&known, " , ").is_err());
+    }
 }

@@ -63,13 +63,14 @@ impl PostView {
             self.state,
             self.schedule_time.as_ref().map_or_else(String::new, |t| format!("  for {t}"))
         );
+        let network = self.targets.iter().map(|target| target.network.len()).max().unwrap_or_default();
         for target in &self.targets {
             let place = match self.thread.len() {
                 0 => String::new(),
                 further => format!("{:<6} ", format!("{}/{}", target.thread_position + 1, further + 1)),
             };
             println!(
-                "  {:<10} {:<24} {place}{:<18} {}",
+                "  {:<network$} {:<24} {place}{:<18} {}",
                 target.network,
                 target.handle,
                 target.state,
