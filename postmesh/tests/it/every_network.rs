@@ -42,7 +42,22 @@ impl Newcomer {
 
     /// What a verb that must go well prints, line by line.
     async fn well(&self, args: &[&str]) -> Vec<Value> {
-        let output = Command::new(PROGRAM)
+        let output = self.run(args).await;
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}:\n{out}\n{err}");
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What a verb that must not go well says.
+    async fn refused(&self, args: &[&str]) -> String {
+        let output = self.run(args).await;
+        assert!(!output.status.success(), "{args:?} went well");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    async fn run(&self, args: &[&str]) -> std::process::Output {
+        Command::new(PROGRAM)
             .args(args)
             .env_clear()
             .env("HOME", self.folder.path())
@@ -52,11 +67,7 @@ impl Newcomer {
             .stdin(Stdio::null())
             .output()
             .await
-            .unwrap();
-        let out = String::from_utf8(output.stdout).unwrap();
-        let err = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{args:?}:\n{out}\n{err}");
-        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+            .unwrap()
     }
 
     /// What became visible with this at its beginning.
@@ -92,14 +103,12 @@ async fn one_text_reaches_every_network_once_with_what_each_takes() {
     let x = visible.iter().find(|line| line["network"] == "x").unwrap()["text"].as_str().unwrap();
     assert!(x.ends_with("…") && x.chars().count() <= 280, "{x}");
 
-    let ids: Vec<_> = accounts
-        .iter()
-        .filter(|account| ["x", "bluesky", "mastodon"].contains(&account["network"].as_str().unwrap()))
-        .map(|account| account["id"].as_str().unwrap())
-        .collect();
+    let refused = newcomer.refused(&["post", "a picture for all", "--image", "photo.jpg"]).await;
+    assert!(refused.contains("YouTube") && refused.contains("--fit-media"), "{refused}");
+
     let thread = format!("In parts. {}", "One sentence after the other. ".repeat(12));
-    let posts =
-        newcomer.well(&["post", &thread, "--to", &ids.join(","), "--thread", "--wait", "--json"]).await;
+    let args = ["post", &thread, "--to", "x,bluesky,mastodon", "--thread", "--wait", "--json"];
+    let posts = newcomer.well(&args).await;
     let parts = |network: &str| {
         let targets = posts.iter().flat_map(|post| post["targets"].as_array().unwrap());
         targets.filter(|target| target["network"] == network).count()

@@ -22,7 +22,7 @@ async fn at_the_terminal() {
             &["schedule_time", "2020-01-01"],
         ),
         ("", &["post", "hi", "--to", "all", "--in", "soon"], &["--in"]),
-        ("", &["post", "hi", "--to", "nobody"], &["targets[0].account_id", "UUID"]),
+        ("", &["post", "hi", "--to", "nobody"], &["--to", "nobody", "accounts list"]),
         ("", &["post", "hi", "--to", "01890000-0000-7000-8000-000000000000"], &["account"]),
         ("", &["post", "hi", "--image", "missing.jpg"], &["missing.jpg"]),
         ("", &["post", "hi", "--image", "notes.jpg"], &["notes.jpg", "JPEG"]),
