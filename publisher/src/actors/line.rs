@@ -94,7 +94,8 @@ impl Line {
         let id = item.stored.target_id;
         if let Some(here) = self.get_mut(id) {
             let is_new = here.stored.revision < item.stored.revision
-                || here.stored.previous_state != item.stored.previous_state;
+                || here.stored.previous_state != item.stored.previous_state
+                || here.stored.root_state != item.stored.root_state;
             if !is_new || here.busy != Busy::No {
                 here.is_stale |= is_new && here.stored.revision == item.stored.revision;
                 return;

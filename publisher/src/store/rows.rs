@@ -22,7 +22,9 @@ macro_rules! columns {
          (select p.state from deliveries p where p.target_id = deliveries.previous_id) as previous_state,
          (select p.native_id from deliveries p where p.target_id = deliveries.previous_id) as previous_native_id,
          (select p.native_id from deliveries p
-           where p.target_id = deliveries.thread_id and deliveries.previous_id is not null) as root_native_id"
+           where p.target_id = deliveries.thread_id and deliveries.previous_id is not null) as root_native_id,
+         (select p.state from deliveries p
+           where p.target_id = deliveries.thread_id and deliveries.previous_id is not null) as root_state"
     };
 }
 pub(crate) use columns;
@@ -83,6 +85,7 @@ pub struct Stored {
     pub previous_state: Option<String>,
     pub previous_native_id: Option<String>,
     pub root_native_id: Option<String>,
+    pub root_state: Option<String>,
 }
 
 impl Stored {
@@ -115,7 +118,15 @@ impl Stored {
         if self.previous_id.is_none() {
             return Predecessor::None;
         }
-        match self.previous_state.as_deref().and_then(State::parse) {
+        let state_of = |stored: &Option<String>| stored.as_deref().and_then(State::parse);
+        let before = match state_of(&self.previous_state) {
+            // A part found before the first one was: what replies to the thread has to know where it begins.
+            Some(State::Published | State::InInbox) => {
+                state_of(&self.root_state).filter(|root| !root.is_final()).or(Some(State::Published))
+            }
+            before => before,
+        };
+        match before {
             Some(State::Published | State::InInbox) => Predecessor::Published,
             Some(state) if state.is_final() => Predecessor::Gone,
             Some(State::Parked | State::Processing | State::NeedsConfirmation) => Predecessor::Away,

@@ -355,9 +355,14 @@ impl Line {
         item.busy = Busy::No;
         let mut has_moved = !is_moved;
         if !is_moved || !item.is_in_line() {
-            // The next part of its thread waits for what the database says of this one.
-            let next = (item.decision.due_at, item.stored.thread_id, item.stored.position + 1);
-            has_moved |= self.items.contains_key(&next);
+            // The parts behind it in its thread wait for what the database says of this one.
+            let (due_at, thread_id, position) =
+                (item.decision.due_at, item.stored.thread_id, item.stored.position);
+            has_moved |= self
+                .items
+                .range((due_at, thread_id, position + 1)..=(due_at, thread_id, i64::MAX))
+                .next()
+                .is_some();
             self.remove(id);
         }
         has_moved

@@ -52,6 +52,7 @@ fn an_item(n: u128, state: State, due_at: i64) -> Item {
         previous_state: None,
         previous_native_id: None,
         root_native_id: None,
+        root_state: None,
     };
     let work = Work {
         target_id: id(n),
@@ -216,6 +217,20 @@ fn the_parts_behind_one_that_a_user_is_asked_about_let_others_pass() {
     line.insert(a_part(4, State::HandedOver));
     line.insert(ready(9, DUE + 1));
     assert_eq!(plan(&mut line, DUE + 10).send, Some(id(9)));
+}
+
+#[test]
+fn a_part_waits_until_the_first_of_its_thread_is_known_to_be_published() {
+    let mut line = Line::default();
+    let third = |first: State| {
+        let mut part = a_part(3, State::Published);
+        part.stored.root_state = Some(first.as_str().into());
+        part
+    };
+    line.insert(third(State::Unknown));
+    assert!(plan(&mut line, DUE + 10).prepare.is_empty(), "it would name another first post");
+    line.insert(third(State::Published));
+    assert_eq!(plan(&mut line, DUE + 10).prepare, [id(3)]);
 }
 
 #[test]
