@@ -405,5 +405,6 @@ pub(super) fn fresh(
         previous_state: None,
         previous_native_id: None,
         root_native_id: None,
+        root_state: None,
     }
 }
