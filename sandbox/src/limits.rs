@@ -64,6 +64,13 @@ pub(crate) struct Verdict {
     pub(crate) reset_ms: i64,
 }
 
+impl Verdict {
+    /// When the bucket is filled again, in whole Unix seconds: never before it is.
+    pub(crate) fn reset_s(self) -> u64 {
+        self.reset_ms.unsigned_abs().div_ceil(1000)
+    }
+}
+
 /// What one account or address used of one bucket.
 #[derive(Debug)]
 struct Usage {

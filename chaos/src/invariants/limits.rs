@@ -7,8 +7,8 @@ use crate::rig::history::Request;
 
 /// Requests stamped in the same moment may be logged in either order.
 const SLACK_MS: i64 = 20;
-/// How long a request of a killed process may be on its way.
-const CRASH_SLACK_MS: i64 = 200;
+/// How long a request may be on its way after its process was killed or stood still; 300 ms where time is virtual.
+const CRASH_SLACK_MS: i64 = 320;
 
 /// I9: an account sends no more than its permits allow, and not before a network that refused said so.
 ///

@@ -201,7 +201,7 @@ impl Ground {
     async fn scene(&self, sandbox: Arc<Sandbox>, mut mesh: Mesh) -> anyhow::Result<Scene> {
         mesh.start_all().await?;
         let client = Client::of(&mesh.url)?;
-        let load = workload::Load { accounts: 4, tenants: 2, ..workload::Load::default() };
+        let load = workload::Load { accounts: 18, tenants: 2, ..workload::Load::default() };
         let crowd = Crowd::gather(&client, &sandbox, "n", &load).await?;
         let allow = Allowances { order_after_ms: Some(KNOWN_MS), ..Allowances::default() };
         Ok(Scene {

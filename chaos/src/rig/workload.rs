@@ -69,7 +69,7 @@ impl Default for Load {
             edits: 0.1,
             cancels: 0.1,
             media: 0.05,
-            threads: 0.05,
+            threads: 0.15,
             faults: 3.0,
             tokens_s: Some(30),
         }

@@ -42,6 +42,9 @@ pub struct Reply {
     pub root_native_id: String,
 }
 
+/// How far a network's clock may be off from the database's, milliseconds.
+pub(crate) const SKEW: i64 = 120_000;
+
 /// What is known about an attempt whose outcome is unknown, for looking it up at the network.
 #[derive(Debug, Clone)]
 pub struct AttemptFacts {
@@ -55,6 +58,14 @@ pub struct AttemptFacts {
     pub request_sha256: Vec<u8>,
     /// The newest native id that this account published through us before the attempt; the place to read from.
     pub last_native_id: Option<String>,
-    /// Native ids that belong to other deliveries of this account and so cannot be this one.
+    /// Native ids that belong to other deliveries of this account and so cannot be this one, from the time on that is
+    /// looked at.
     pub taken_native_ids: Vec<String>,
+}
+
+impl AttemptFacts {
+    /// Nothing of the delivery is visible before this, by the network's clock; Unix milliseconds.
+    pub(crate) fn looked_for_since(&self) -> i64 {
+        self.first_armed_at - SKEW
+    }
 }

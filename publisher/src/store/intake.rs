@@ -1,7 +1,8 @@
 //! Deliveries come in and are recalled, in batches of one transaction each.
 //!
 //! **Invariant:** a recalled revision is never accepted, whichever of the two arrives first. On PostgreSQL both sides
-//! take the same advisory lock per target; SQLite has one writer.
+//! take the same advisory lock per target; SQLite has one writer. Nor is anything taken in beside the beginning of an
+//! epoch: one of the two waits for the other, so what may have been sent is in doubt whichever came first.
 
 use postmesh_kit::{
     faults::{self, Bug},
@@ -72,9 +73,13 @@ pub(crate) struct Recalled {
 
 type Known = (Uuid, Uuid, i64, String, Uuid);
 
-const LOCK_TARGETS: &str = "
-select count(pg_advisory_xact_lock(hashtextextended(value, 0)))
-  from (select value from json_array_elements_text($1::json) as value order by value) as targets";
+const LOCK_TARGETS: &str = concat!(
+    "select pg_advisory_xact_lock_shared(",
+    super::marks::epoch_lock!(),
+    "),
+           (select count(pg_advisory_xact_lock(hashtextextended(value, 0)))
+              from (select value from json_array_elements_text($1::json) as value order by value) as targets)"
+);
 
 const KNOWN_SQLITE: &str = "
 select target_id, workspace_id, revision, state, account_id
@@ -142,8 +147,6 @@ impl Store {
         let policy = *policy;
         let ids = id_list(batch.iter().map(|delivery| &delivery.target_id));
         let due: Vec<i64> = batch.iter().map(|delivery| delivery.due_at).collect();
-        // Written at a failover or a restore; until that transaction is through, ARM refuses everything.
-        let doubted_until = self.doubted_until().await?;
         faults::at("outbox.insert.before").await?;
         let taken = write!(self.db, tx => {
             if !sqlite {
@@ -169,7 +172,7 @@ impl Store {
                 let rows = serde_json::Value::Array(rows.into_iter().map(|(.., row)| row).collect()).to_string();
                 sqlx::query(either!(sqlite, UPSERT_SQLITE, UPSERT_POSTGRES)).bind(rows).execute(&mut *tx).await?;
                 super::events::note_all!(tx, sqlite, ids, replica.clone())?;
-                if let Some(until) = doubted_until && due.iter().any(|due_at| *due_at <= until) {
+                if let Some(until) = super::marks::doubted_until!(tx) && due.iter().any(|due_at| *due_at <= until) {
                     super::marks::doubt!(tx, sqlite, replica, policy, until);
                 }
             }

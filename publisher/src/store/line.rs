@@ -12,7 +12,10 @@ use super::{
     timed,
 };
 use crate::{
-    domain::{delivery::AttemptFacts, step::Problem},
+    domain::{
+        delivery::{AttemptFacts, SKEW},
+        step::Problem,
+    },
     error::Error,
 };
 
@@ -269,7 +272,7 @@ impl Store {
                 "select native_id from deliveries
                   where account_id = $1 and native_id is not null and first_armed_at >= $2 and target_id <> $3
                   order by first_armed_at limit $4")
-                .bind(account_id).bind(first_armed_at).bind(target_id).bind(TAKEN).fetch_all(&mut *c).await?;
+                .bind(account_id).bind(first_armed_at - SKEW).bind(target_id).bind(TAKEN).fetch_all(&mut *c).await?;
             Ok(Some(AttemptFacts { n, armed_at, first_armed_at, request_sha256, last_native_id, taken_native_ids }))
         })
     }

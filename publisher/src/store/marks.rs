@@ -4,11 +4,11 @@
 //! **Invariant.** PostgreSQL counts a timeline up at every promotion and every recovery from an archive. ARM compares it
 //! with the one remembered here, so after a failover nothing is armed before every delivery that may have been sent was
 //! put in doubt, in the transaction that remembers the new timeline. What is handed over later and was due in the
-//! doubtful time is put in doubt as it arrives.
+//! doubtful time is put in doubt as it arrives; a hand-over and the beginning of an epoch wait for each other.
 
 use postmesh_kit::{
     faults::{self, Bug},
-    read, write,
+    write,
 };
 
 use super::{Store, timed};
@@ -24,6 +24,26 @@ macro_rules! timeline {
     };
 }
 pub(super) use timeline;
+
+/// The advisory lock between hand-overs, which share it, and the beginning of an epoch.
+macro_rules! epoch_lock {
+    () => {
+        "hashtextextended('epoch of ' || current_schema(), 0)"
+    };
+}
+pub(super) use epoch_lock;
+
+/// Deliveries that arrive and were due by then are put in doubt.
+macro_rules! doubted_until {
+    ($tx:ident) => {{
+        let until: Option<String> =
+            sqlx::query_scalar("select value from marks where name = 'doubted_until'")
+                .fetch_optional(&mut *$tx)
+                .await?;
+        until.and_then(|until| until.parse::<i64>().ok())
+    }};
+}
+pub(super) use doubted_until;
 
 /// Puts deliveries in doubt that are not sent as far as anybody knows, and were due by `$until`; evaluates to their ids.
 /// However long ago one was due, the commits that are lost may have sent it. The same step as `Event::Doubted`.
@@ -104,6 +124,9 @@ impl Store {
                     sqlx::query_scalar("select value from marks where name = 'timeline' for update")
                         .fetch_optional(&mut *tx)
                         .await?;
+                sqlx::query(concat!("select pg_advisory_xact_lock(", epoch_lock!(), ")"))
+                    .execute(&mut *tx)
+                    .await?;
                 let (timeline, now): (String, i64) = sqlx::query_as(concat!(
                     "select ",
                     timeline!(),
@@ -136,6 +159,9 @@ impl Store {
         let (sqlite, replica, policy) = (self.db.is_sqlite(), self.replica.to_string(), *policy);
         faults::at("restore.stamp.before").await?;
         let doubted = write!(self.db, tx => {
+            if !sqlite {
+                sqlx::query(concat!("select pg_advisory_xact_lock(", epoch_lock!(), ")")).execute(&mut *tx).await?;
+            }
             let now: i64 = sqlx::query_scalar(timed!(sqlite, "select ", "")).fetch_one(&mut *tx).await?;
             let doubted = doubt!(tx, sqlite, replica, policy, now);
             remember!(tx, "restored_from", as_of.to_string());
@@ -150,14 +176,5 @@ impl Store {
         })?;
         faults::at("restore.stamp.after").await?;
         Ok(doubted)
-    }
-
-    /// Deliveries that arrive and were due by then are put in doubt.
-    pub(crate) async fn doubted_until(&self) -> Result<Option<i64>, Error> {
-        read!(self.db, c => {
-            let until: Option<String> = sqlx::query_scalar("select value from marks where name = 'doubted_until'")
-                .fetch_optional(&mut *c).await?;
-            Ok(until.and_then(|until| until.parse().ok()))
-        })
     }
 }

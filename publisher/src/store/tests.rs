@@ -1,6 +1,6 @@
 //! One conformance test per verb of the store, on both databases.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postmesh_kit::{
     clock::{Clock, SystemClock},
@@ -218,7 +218,7 @@ async fn a_resend_closes_the_attempt_in_doubt_and_keeps_its_class_guards() {
         let quiet = ArmRequest { needs_quiet: true, ..resend.clone() };
         assert!(matches!(store.apply_and_arm(vec![], quiet).await.unwrap().1, Arming::Gone));
         let window = ArmRequest { key_window: 1, nonce: Uuid::now_v7(), ..resend.clone() };
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await; // lets the database's clock leave the window
+        tokio::time::sleep(Duration::from_millis(5)).await; // lets the database's clock leave the window
         assert!(matches!(store.apply_and_arm(vec![], window).await.unwrap().1, Arming::Gone));
         let again = ArmRequest { nonce: Uuid::now_v7(), ..resend };
         let Arming::Armed { armed, .. } = store.apply_and_arm(vec![], again).await.unwrap().1 else {
@@ -358,6 +358,52 @@ async fn after_a_failover_nothing_is_armed_before_it_is_in_doubt() {
         assert_eq!(store.begin_epoch(false, &policy()).await.unwrap(), 0, "once");
         let (_, arming) = store.apply_and_arm(vec![], an_arm(1, owner, fence)).await.unwrap();
         assert!(matches!(arming, Arming::Gone), "it is no longer prepared: {arming:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_in_while_an_epoch_begins_is_in_doubt() {
+    each_database(MIGRATIONS, |db| async move {
+        let Db::Postgres(pool) = db.clone() else { return };
+        let store = Store::new(db, "test");
+        store.begin_epoch(false, &policy()).await.unwrap();
+        let lock = |shared| format!("select pg_advisory_xact_lock{shared}({})", marks::epoch_lock!());
+        // It arrives while somebody else begins the epoch.
+        let mut begins = pool.begin().await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(lock(""))).execute(&mut *begins).await.unwrap();
+        let arrives = async {
+            let batch = vec![a_delivery(1, 1, now() - 1_000), a_delivery(2, 1, now() + HOUR)];
+            store.deliver(batch, &policy()).await.unwrap()
+        };
+        let begun = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            sqlx::query("insert into marks (name, value) values ('doubted_until', $1)")
+                .bind(now().to_string())
+                .execute(&mut *begins)
+                .await
+                .unwrap();
+            begins.commit().await.unwrap();
+        };
+        tokio::join!(arrives, begun);
+        assert_eq!(
+            (row(&store, 1).await.state.as_str(), row(&store, 2).await.state.as_str()),
+            ("unknown", "handed_over")
+        );
+        // An epoch waits for what is arriving.
+        let mut arrives = pool.begin().await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(lock("_shared"))).execute(&mut *arrives).await.unwrap();
+        let waits = policy();
+        let begins = store.begin_epoch(true, &waits);
+        tokio::pin!(begins);
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut begins).await.is_err());
+        sqlx::query("update deliveries set due_at = 1 where target_id = $1")
+            .bind(Uuid::from_u128(2))
+            .execute(&mut *arrives)
+            .await
+            .unwrap();
+        arrives.commit().await.unwrap();
+        assert_eq!(begins.await.unwrap(), 1);
     })
     .await;
 }

@@ -123,7 +123,7 @@ impl StandIn for X {
     fn limit_headers(&self, headers: &mut HeaderMap, verdict: Verdict) {
         limits::set(headers, "x-rate-limit-limit", verdict.limit);
         limits::set(headers, "x-rate-limit-remaining", verdict.remaining);
-        limits::set(headers, "x-rate-limit-reset", verdict.reset_ms / 1000);
+        limits::set(headers, "x-rate-limit-reset", verdict.reset_s());
     }
 
     /// Handles that begin with `premium` pay for long posts.

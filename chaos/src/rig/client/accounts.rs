@@ -66,7 +66,7 @@ pub enum Way {
 pub const NETWORKS: &[Network] = &[
     Network { way: Way::Password, suffix: ".test", tells_wait: true, ..of("bluesky", Class::A) },
     Network { way: Way::Page, tells_wait: true, ..of("mastodon", Class::C) },
-    of("x", Class::D),
+    Network { tells_wait: true, ..of("x", Class::D) },
     Network { needs: Needs::Picture, comments: true, ..of("instagram", Class::B) },
     of("linkedin", Class::E),
     of("threads", Class::B),

@@ -9,9 +9,6 @@ use serde_json::Value;
 use super::{Api, Fault, Session, address, id_of, time_of, wire};
 use crate::domain::delivery::AttemptFacts;
 
-/// How far the network's clock may be off, milliseconds.
-pub(in super::super) const SKEW: i64 = 60_000;
-
 /// Pages of a list read before giving up.
 const PAGES: usize = 8;
 
@@ -34,7 +31,7 @@ impl Api {
         (time, limit): (&str, usize),
         attempt: &AttemptFacts,
     ) -> Result<Listed, Fault> {
-        let begin = attempt.first_armed_at - SKEW;
+        let begin = attempt.looked_for_since();
         let size = limit.to_string();
         let (mut nodes, mut after) = (Vec::new(), String::new());
         for _ in 0..PAGES {

@@ -25,7 +25,7 @@ use serde_json::{Value, json as object};
 
 pub(super) use self::{
     container::{Containers, Kept, LATE_MS, NOT_FETCHED, Standing, all_steps, unreachable},
-    list::{SKEW, one},
+    list::one,
     login::{Login, renewed},
     node::{address, id_of, insight, made, segment, time_of, words},
     permalink::Spare,

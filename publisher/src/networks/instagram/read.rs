@@ -37,7 +37,7 @@ impl Instagram {
         attempt: &AttemptFacts,
     ) -> Result<Vec<(String, String)>, Fault> {
         let shape = Shape::of(work);
-        let since = ((attempt.first_armed_at - graph::SKEW) / 1000).to_string();
+        let since = (attempt.looked_for_since() / 1000).to_string();
         let fields = ("fields", "id,caption,timestamp,permalink,media_type,media_product_type");
         let (edge, query) = match shape {
             Shape::Story => ("stories", vec![fields]),

@@ -21,9 +21,6 @@ const PAGE: usize = 50;
 /// Pages read before giving up.
 const PAGES: usize = 4;
 
-/// How far the network's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 /// Posts whose counts are asked for at once: addresses have a limit.
 const BATCH: usize = 20;
 
@@ -87,7 +84,7 @@ impl Linkedin {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Result<Vec<Seen>, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let (text, expected) = (squeeze(work.content.text.trim()), expected(work, handles));
         let fits = |seen: &Seen| {
             seen.created_at >= since

@@ -17,9 +17,6 @@ const PAGE: usize = 40;
 /// Pages read before giving up: a busy account would have to post 200 times around one lost answer.
 const PAGES: usize = 5;
 
-/// How far the server's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 /// The parts of one of the account's posts that identify it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -94,7 +91,7 @@ impl Mastodon {
         work: &Work,
         attempt: &AttemptFacts,
     ) -> Result<Vec<Seen>, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let path = format!("/api/v1/accounts/{}/statuses", segment(&session.native_id));
         let mut max_id: Option<String> = None;
         let mut found = Vec::new();

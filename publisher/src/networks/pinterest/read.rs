@@ -18,9 +18,6 @@ const LEAST: usize = 2;
 /// Pages read before giving up.
 const PAGES: usize = 5;
 
-/// How far the network's clock may be off, milliseconds; its times are cut to the second.
-const SKEW: i64 = 120_000;
-
 /// The names of a pin's texts.
 const TEXTS: [&str; 4] = ["title", "description", "link", "alt_text"];
 
@@ -78,7 +75,7 @@ impl Pinterest {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Result<Vec<Seen>, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let on = board(session, &work.content, handles);
         let section = publish::settings(&work.content).board_section_id;
         let path = if section.is_empty() {

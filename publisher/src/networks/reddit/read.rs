@@ -8,7 +8,10 @@ use super::{
     publish::{Kind, settings, subreddit, title_and_text},
     server, text_of, wire,
 };
-use crate::domain::outcome::{Found, Outcome};
+use crate::domain::{
+    delivery::SKEW,
+    outcome::{Found, Outcome},
+};
 
 /// Posts that one call counts.
 pub(super) const AT_ONCE: usize = 100;
@@ -16,9 +19,6 @@ pub(super) const AT_ONCE: usize = 100;
 /// Posts asked for at once, and pages read before giving up.
 const PAGE: &str = "25";
 const PAGES: usize = 5;
-
-/// How far Reddit's clock may be off, milliseconds.
-const SKEW: i64 = 60_000;
 
 /// How long posts with media may take to appear, milliseconds.
 const LATE: i64 = 600_000;
@@ -37,7 +37,7 @@ impl Reddit {
         work: &Work,
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
-        let mut seen = self.matching(session, work, attempt.first_armed_at - SKEW).await?;
+        let mut seen = self.matching(session, work, attempt.looked_for_since()).await?;
         seen.retain(|seen| !attempt.taken_native_ids.contains(&seen.name));
         let is_early = self.clock.now_ms() - attempt.armed_at < LATE;
         Ok(match seen.as_slice() {

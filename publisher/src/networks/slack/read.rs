@@ -15,9 +15,6 @@ const PAGE: &str = "15";
 /// Pages read before giving up.
 const PAGES: usize = 5;
 
-/// How far Slack's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 impl Slack {
     /// The message that carries our key: of the channel, or of the thread where the part belongs.
     pub(super) async fn message_of(
@@ -26,7 +23,7 @@ impl Slack {
         work: &Work,
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let oldest = format!("{}.000000", since.div_euclid(1000));
         let thread = work.reply.as_ref().map(|reply| message(&reply.root_native_id).1);
         let name = if thread.is_some() { "conversations.replies" } else { "conversations.history" };

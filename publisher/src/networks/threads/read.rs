@@ -18,7 +18,7 @@ impl Threads {
         work: &Work,
         attempt: &AttemptFacts,
     ) -> Result<Vec<(String, String)>, Fault> {
-        let since = ((attempt.first_armed_at - graph::SKEW) / 1000).max(1_688_540_400).to_string();
+        let since = (attempt.looked_for_since() / 1000).max(1_688_540_400).to_string();
         let (path, fields) = if work.reply.is_some() {
             ("me/replies", "id,text,timestamp,permalink,media_type,replied_to")
         } else {

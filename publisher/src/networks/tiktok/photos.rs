@@ -20,9 +20,6 @@ use crate::{
 const SHORT: f64 = 1076.0;
 const LONG: f64 = 1912.0;
 
-/// How far the network's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 /// Shares the photos, each address stored before the network hears of it, and builds the call.
 pub(super) async fn share_step(
     session: &Session,
@@ -109,7 +106,7 @@ impl Tiktok {
             let at = post.get("create_time").and_then(Value::as_i64).unwrap_or(0).saturating_mul(1000);
             let is_ours = squeeze(text_of(post, "video_description")) == text;
             let is_taken = attempt.taken_native_ids.iter().any(|taken| taken == text_of(post, "id"));
-            !text.is_empty() && is_ours && !is_taken && at >= attempt.first_armed_at - SKEW
+            !text.is_empty() && is_ours && !is_taken && at >= attempt.looked_for_since()
         };
         let mut found = posts.iter().filter(fits).filter(|post| !text_of(post, "id").is_empty());
         Ok(match (found.next(), found.next()) {

@@ -14,9 +14,6 @@ const PAGE: &str = "100";
 /// Pages read before giving up.
 const PAGES: usize = 5;
 
-/// How far X's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 /// What identifies a post. X's own documents also call these fields `note_post` and `referenced_posts`.
 const FIELDS: &str = "created_at,entities,attachments,referenced_tweets,note_tweet";
 
@@ -100,7 +97,7 @@ impl X {
         work: &Work,
         attempt: &AttemptFacts,
     ) -> Result<Vec<Seen>, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let from = jiff::Timestamp::from_millisecond(since).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let from = from.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let path = format!("/2/users/{}/tweets", segment(&session.native_id));

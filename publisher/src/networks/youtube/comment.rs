@@ -13,9 +13,6 @@ use super::{
 };
 use crate::domain::{delivery::Reply, outcome::Outcome, settings::Settings};
 
-/// How far YouTube's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 /// Everything that YouTube would refuse as a comment.
 pub(super) fn validate(limits: &Limits, content: &Content, position: i64) -> Vec<Violation> {
     let limits = Limits { text_bytes: 0, media_required: false, images: 0, videos: 0, ..limits.clone() };
@@ -74,7 +71,7 @@ impl Youtube {
         reply: &Reply,
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let query = [
             ("part", "snippet"),
             ("videoId", reply.root_native_id.as_str()),

@@ -8,9 +8,6 @@ use super::{
     video,
 };
 
-/// How far YouTube's clock may be off, milliseconds.
-const SKEW: i64 = 120_000;
-
 /// How long the list of uploads may lag behind, milliseconds.
 const LAG: i64 = 600_000;
 
@@ -50,7 +47,7 @@ impl Youtube {
         size: Option<u64>,
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
-        let since = attempt.first_armed_at - SKEW;
+        let since = attempt.looked_for_since();
         let playlist = uploads(session);
         let query =
             [("part", "snippet,contentDetails"), ("playlistId", playlist.as_str()), ("maxResults", "50")];

@@ -113,3 +113,20 @@ async fn parks_and_cancels_what_an_account_has_not_sent() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn posts_before_an_attempt_that_a_look_may_find_are_known_as_taken() {
+    each_database(MIGRATIONS, |db| async move {
+        let (store, owner, fence) = ready(db, 3).await;
+        for (n, id) in [(1, "first"), (2, "second")] {
+            store.apply_and_arm(vec![], an_arm(n, owner, fence)).await.unwrap();
+            let published = change(&store, n, accepted(id), DeliveryClass::ReadBack).await;
+            assert_eq!(store.apply(vec![published]).await.unwrap(), [true]);
+        }
+        store.apply_and_arm(vec![], an_arm(3, owner, fence)).await.unwrap();
+        let facts = store.attempt_facts(&row(&store, 3).await).await.unwrap().unwrap();
+        assert_eq!(facts.taken_native_ids, ["first", "second"]);
+        assert_eq!(facts.last_native_id.as_deref(), Some("second"));
+    })
+    .await;
+}

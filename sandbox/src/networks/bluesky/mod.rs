@@ -209,6 +209,6 @@ fn too_many_requests(now_ms: i64, verdict: Verdict) -> Response {
 fn limit_headers(headers: &mut HeaderMap, verdict: Verdict) {
     limits::set(headers, "ratelimit-limit", verdict.limit);
     limits::set(headers, "ratelimit-remaining", verdict.remaining);
-    limits::set(headers, "ratelimit-reset", verdict.reset_ms / 1000);
+    limits::set(headers, "ratelimit-reset", verdict.reset_s());
     limits::set(headers, "ratelimit-policy", format!("{};w={}", verdict.limit, verdict.window_s));
 }
