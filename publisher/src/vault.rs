@@ -1,7 +1,9 @@
-//! The only place where tokens are opened and sealed.
+//! The only place where tokens, and what adapters keep of deliveries, are opened and sealed.
 //!
 //! A sealed token opens only for the workspace, account, column and version it was sealed for, so a row whose
 //! ciphertexts were swapped or rolled back yields an error, never another account's token.
+
+mod handles;
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     apps::Apps,
     error::Error,
-    networks::{App, Seals, Secret, Session, Tokens, connect::Connected},
+    networks::{App, Secret, Session, Tokens, connect::Connected},
     store::{
         Store,
         accounts::{Account, AccountState, Connecting, RefreshIntent, Sealed},
@@ -19,7 +21,7 @@ use crate::{
     },
 };
 
-/// Opens and seals the tokens of accounts.
+/// Opens and seals the tokens of accounts and the handles of deliveries.
 #[derive(Clone, Debug)]
 pub struct Vault {
     store: Store,
@@ -186,7 +188,6 @@ impl Vault {
             token_version: account.token_version,
             extra: open(Column::Extra, &sealed.extra)?,
             app,
-            seals: Seals::new(self.keys.clone()),
         })
     }
 

@@ -9,7 +9,7 @@
 //! **Invariants.** One job at a time. Nothing is sent before the lease was taken and the tokens were read. What is in
 //! memory is at most a window of the line; the rest stays in the database.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{sync::oneshot, task::AbortHandle};
@@ -93,7 +93,7 @@ pub(super) struct Taken {
 /// A window of the line, with stored handles.
 pub(super) struct Loaded {
     rows: Vec<Stored>,
-    handles: Vec<(Uuid, i64, String, String)>,
+    handles: HashMap<Uuid, HandleMap>,
     is_all: bool,
 }
 
@@ -297,13 +297,9 @@ impl State {
             let loaded = async {
                 let limit = i64::try_from(window).unwrap_or(i64::MAX);
                 let rows = parts.store.line(account_id, until, limit).await?;
-                let touched: Vec<Uuid> = rows
-                    .iter()
-                    .filter(|row| row.state != Stage::HandedOver.as_str())
-                    .map(|row| row.target_id)
-                    .collect();
-                let handles =
-                    if touched.is_empty() { Vec::new() } else { parts.store.handles(&touched).await? };
+                let touched: Vec<_> =
+                    rows.iter().filter(|row| row.state != Stage::HandedOver.as_str()).collect();
+                let handles = parts.vault.handles(&touched).await?;
                 Ok(Loaded { is_all: rows.len() < window, rows, handles })
             };
             Msg::Loaded(loaded.await)
@@ -314,18 +310,11 @@ impl State {
         self.is_loading = false;
         let is_catching_up = std::mem::take(&mut self.is_catching_up);
         match loaded {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
                 self.may_have_more |= !loaded.is_all;
                 self.line.forget_gone(&loaded.rows, loaded.is_all);
                 for row in loaded.rows {
-                    let handles = loaded
-                        .handles
-                        .iter()
-                        .filter(|(target, revision, ..)| {
-                            *target == row.target_id && *revision == row.revision
-                        })
-                        .filter_map(|(.., step, json)| Some((step.clone(), serde_json::from_str(json).ok()?)))
-                        .collect();
+                    let handles = loaded.handles.remove(&row.target_id).unwrap_or_default();
                     match self.item(row, handles) {
                         Ok(item) => self.line.insert(item),
                         Err(error) => {

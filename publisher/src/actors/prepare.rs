@@ -19,6 +19,7 @@ use crate::{
     holds::{Calls, OurApp},
     networks::{HandleMap, Handles, Network, Ready, Session},
     store::Store,
+    vault::Vault,
 };
 
 /// One delivery to prepare.
@@ -87,7 +88,7 @@ pub(super) async fn batch(
 
 async fn one(parts: &Parts, session: &Session, task: Task) -> (Preparation, bool) {
     let Task { id, network, work, handles, begins } = task;
-    let mut stored = Stored { store: &parts.store, work: &work, handles };
+    let mut stored = Stored { vault: &parts.vault, work: &work, handles };
     let result =
         paced(parts, session, &work, network.prepare(session, &work, &parts.media, &mut stored)).await;
     let handles = stored.handles;
@@ -148,7 +149,7 @@ async fn mark(store: &Store, done: Vec<(Preparation, bool)>) -> Vec<Preparation>
 
 /// Handles of one delivery, stored as they come.
 struct Stored<'s> {
-    store: &'s Store,
+    vault: &'s Vault,
     work: &'s Work,
     handles: HandleMap,
 }
@@ -172,15 +173,8 @@ impl Stored<'_> {
     async fn store_handle(&mut self, step: &str, value: &Value, replaces: bool) -> Result<(), Fault> {
         let failed = |error: Error| Fault::Store(error.to_string());
         faults::at("prep.handle_save.before").await.map_err(Error::from).map_err(failed)?;
-        let (target_id, revision) = (self.work.target_id, self.work.revision);
-        let stored = self
-            .store
-            .save_handle(target_id, revision, step.to_owned(), value.to_string(), replaces)
-            .await
-            .map_err(failed)?;
+        let stored = self.vault.save_handle(self.work, step, value, replaces).await.map_err(failed)?;
         faults::at("prep.handle_save.after").await.map_err(Error::from).map_err(failed)?;
-        let stored = serde_json::from_str(&stored)
-            .map_err(|why| failed(Error::corrupt("handle of a delivery", why)))?;
         self.handles.insert(step.to_owned(), stored);
         Ok(())
     }

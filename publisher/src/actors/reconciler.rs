@@ -77,14 +77,8 @@ async fn one(parts: &Parts, accounts: &Accounts, row: &Stored) -> Result<(), Err
         } else {
             let found = match (&session, parts.store.attempt_facts(row).await?) {
                 (Some(session), Some(facts)) => {
-                    let handles = parts
-                        .store
-                        .handles(&[row.target_id])
-                        .await?
-                        .into_iter()
-                        .filter(|(_, revision, ..)| *revision == row.revision)
-                        .filter_map(|(.., step, json)| Some((step, serde_json::from_str(&json).ok()?)))
-                        .collect();
+                    let handles =
+                        parts.vault.handles(&[row]).await?.remove(&row.target_id).unwrap_or_default();
                     let found = network.reconcile(session, &work, &handles, &facts).await;
                     if matches!(found, Found::Unread(Fault::TokenExpired)) {
                         accounts.session(row.account_id, Some(session.token_version)).await?;

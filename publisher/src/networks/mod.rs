@@ -43,7 +43,6 @@ pub mod pinterest;
 pub(crate) mod proof;
 pub mod reddit;
 mod registry;
-pub mod seals;
 pub mod secret;
 pub mod server;
 pub mod slack;
@@ -59,7 +58,6 @@ pub mod youtube;
 
 use limits::{Limits, Permits, Violation};
 pub use registry::{Networks, all};
-pub use seals::Seals;
 pub use secret::Secret;
 
 /// What is true of a network as a whole.
@@ -179,8 +177,6 @@ pub struct Session {
     pub extra: Secret,
     /// Our application at the network, as it is now; `None` where none is needed or none was set.
     pub app: Option<App>,
-    /// Seals what handles must not show.
-    pub seals: Seals,
 }
 
 impl fmt::Debug for Session {

@@ -26,7 +26,7 @@ use crate::{
         delivery::{AttemptFacts, Work},
         outcome::Fault,
     },
-    networks::{App, HandleMap, Handles, Network, Seals, Secret, Session, connect::Connected},
+    networks::{App, HandleMap, Handles, Network, Secret, Session, connect::Connected},
 };
 
 /// A running sandbox and a client that may call it, and nothing else on this machine.
@@ -156,13 +156,7 @@ pub(crate) fn session(network: &str, connected: Connected) -> Session {
         token_version: 1,
         extra: connected.extra,
         app: Some(app(network)),
-        seals: seals(),
     }
-}
-
-/// What every session of the tests seals with.
-pub(crate) fn seals() -> Seals {
-    Seals::new(postmesh_kit::testing::keys())
 }
 
 /// The stand-in that plays a network: some play several.

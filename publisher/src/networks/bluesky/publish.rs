@@ -258,7 +258,6 @@ mod tests {
             token_version: 1,
             extra: Secret::default(),
             app: None,
-            seals: crate::testing::seals(),
         }
     }
 

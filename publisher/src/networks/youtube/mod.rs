@@ -184,7 +184,7 @@ impl Network for Youtube {
         let now_ms = self.clock.now_ms();
         let call = match &work.reply {
             Some(_) => comment::call(session, ready.request.clone()),
-            None => match upload::last_call(session, work, &ready.request) {
+            None => match upload::last_call(session, &ready.request) {
                 Ok(call) => call,
                 Err(answer) => return *answer,
             },

@@ -20,7 +20,7 @@ impl Youtube {
         handles: &HandleMap,
         attempt: &AttemptFacts,
     ) -> Result<Found, Fault> {
-        let upload = Upload::read(session, work, handles);
+        let upload = Upload::read(handles);
         let progress = match &upload {
             Some(upload) => self.probe(session, upload).await?,
             None => Progress::Gone,

@@ -14,8 +14,8 @@ use serde_json::{Value, json as object};
 use url::Url;
 
 use super::{
-    API, Answer, Call, Fault, HandleMap, Handles, MediaSource, Ready, SITE, Secret, Session, Work, Youtube,
-    errors, json, server, text_of, video, wire,
+    API, Answer, Call, Fault, HandleMap, Handles, MediaSource, Ready, SITE, Session, Work, Youtube, errors,
+    json, server, text_of, video, wire,
 };
 use crate::{domain::outcome::Outcome, media::Whole};
 
@@ -29,13 +29,10 @@ const UNIT: u64 = 262_144;
 const CHUNK: u64 = 32 * UNIT;
 
 /// A session and how far it has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Upload {
-    /// Its address, sealed: who has it may upload to it and read what became of it, with or without a token.
+    /// Its address: who has it may upload to it and read what became of it, with or without a token.
     address: String,
-    /// The same, opened.
-    #[serde(skip)]
-    uri: Secret,
     /// Bytes of the file.
     pub(super) total: u64,
     /// Bytes that YouTube has, as far as we know.
@@ -45,10 +42,8 @@ pub(super) struct Upload {
 
 impl Upload {
     /// The one that is kept for this delivery.
-    pub(super) fn read(session: &Session, work: &Work, handles: &HandleMap) -> Option<Self> {
-        let kept: Self = serde_json::from_value(handles.get(STEP)?.clone()).ok()?;
-        let uri = session.seals.open(work, STEP, &kept.address)?;
-        Some(Self { uri, ..kept })
+    pub(super) fn read(handles: &HandleMap) -> Option<Self> {
+        serde_json::from_value(handles.get(STEP)?.clone()).ok()
     }
 
     /// Where the last chunk begins.
@@ -81,19 +76,13 @@ impl Youtube {
             return Err(Fault::Rejected { code: "MEDIA_REQUIRED".into(), message });
         };
         let whole = media.open(work.workspace_id, item.media_id).await?;
-        let mut upload = if let Some(known) = Upload::read(session, work, handles.stored()) {
+        let mut upload = if let Some(known) = Upload::read(handles.stored()) {
             self.resumed(session, work, &whole, known, handles).await?
         } else {
             let opened = self.open(session, work, &whole).await?;
-            if handles.stored().contains_key(STEP) {
-                // What is kept does not open.
-                handles.update(STEP, object!(opened)).await?;
-                opened
-            } else {
-                handles.save(STEP, object!(opened)).await?;
-                // Another process may have kept its own first.
-                Upload::read(session, work, handles.stored()).unwrap_or(opened)
-            }
+            handles.save(STEP, object!(opened)).await?;
+            // Another process may have kept its own first.
+            Upload::read(handles.stored()).unwrap_or(opened)
         };
         while upload.sent < upload.end() {
             let length = CHUNK.min(upload.end() - upload.sent);
@@ -155,10 +144,8 @@ impl Youtube {
         wire::pass("prep.media_put.after").await?;
         let uri = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let uri = uri.filter(|uri| is_googles(&session.server, uri)).ok_or_else(wire::unreadable)?;
-        let uri = Secret::new(uri);
         Ok(Upload {
-            address: session.seals.seal(work, STEP, &uri),
-            uri,
+            address: uri.to_owned(),
             total: whole.size_bytes,
             sent: 0,
             content_type: whole.content_type.clone(),
@@ -168,14 +155,13 @@ impl Youtube {
     /// Sends bytes from where YouTube is, never the last one.
     async fn put(&self, session: &Session, upload: &Upload, bytes: Bytes) -> Result<Progress, Fault> {
         let bounds = wire::upload_bounds(bytes.len());
-        let call =
-            chunk(session, upload.uri.expose(), upload.sent, upload.total, &upload.content_type, bytes);
+        let call = chunk(session, &upload.address, upload.sent, upload.total, &upload.content_type, bytes);
         self.progress(&call.read(&self.http.bounded(bounds)).await?)
     }
 
     /// Asks how far the session has come; changes nothing.
     pub(super) async fn probe(&self, session: &Session, upload: &Upload) -> Result<Progress, Fault> {
-        let call = Call::new(Method::PUT, upload.uri.expose().to_owned())
+        let call = Call::new(Method::PUT, upload.address.clone())
             .bearer(session.access_token.expose())
             .header("content-range", &format!("bytes */{}", upload.total));
         self.progress(&call.read(&self.http).await?)
@@ -217,7 +203,7 @@ fn is_googles(server: &str, uri: &str) -> bool {
     server::same_origin(server, uri) || (server == API && host.ends_with(".googleapis.com"))
 }
 
-/// The last chunk with all that sending it needs: a line of JSON, the address in it sealed, then the bytes.
+/// The last chunk with all that sending it needs: a line of JSON, then the bytes.
 fn envelope(upload: &Upload, last: &Bytes) -> Bytes {
     let head = object!({
         "address": upload.address,
@@ -234,15 +220,14 @@ fn envelope(upload: &Upload, last: &Bytes) -> Bytes {
 }
 
 /// The one visible request.
-pub(super) fn last_call(session: &Session, work: &Work, request: &Bytes) -> Result<Call, Box<Answer>> {
+pub(super) fn last_call(session: &Session, request: &Bytes) -> Result<Call, Box<Answer>> {
     let parts = || {
         let end = request.iter().position(|byte| *byte == b'\n')?;
         let head: Value = serde_json::from_slice(&request[..end]).ok()?;
         let number = |name: &str| head.get(name).and_then(Value::as_u64);
         let bytes = request.slice(end + 1..);
         let (first, total) = (number("first")?, number("total")?);
-        let uri = session.seals.open(work, STEP, text_of(&head, "address"))?;
-        Some(chunk(session, uri.expose(), first, total, text_of(&head, "content_type"), bytes))
+        Some(chunk(session, text_of(&head, "address"), first, total, text_of(&head, "content_type"), bytes))
     };
     parts().ok_or_else(|| {
         let why = "the prepared request is not one of an upload".to_owned();
