@@ -19,6 +19,7 @@ from werkzeug.datastructures import Headers, ImmutableMultiDict
 DOCUMENTS = {
     "x": ("x/openapi.trimmed.json", "/x"),
     "pinterest": ("pinterest/openapi-v5.trimmed.json", "/pinterest"),
+    "discord": ("discord/openapi-v10.trimmed.json", "/discord"),
     # The community's (github.com/abraham/mastodon-openapi), for want of an official one. Its `oneOf` of kinds of statuses
     # refuses a text with media, which the network takes: it must read `anyOf`.
     "mastodon": ("mastodon/openapi.json", "/mastodon"),

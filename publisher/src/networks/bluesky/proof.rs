@@ -5,8 +5,11 @@ use crate::{
         content::{Content, Media},
         settings::{BlueskySettings, Settings, SlackSettings},
     },
-    networks::proof::{Case, Way},
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG},
+    networks::proof::{
+        Case, Way,
+        shared::{self, with},
+    },
+    testing::{CLIP, PICTURE_JPEG},
 };
 
 /// The stand-in's account with its app password.
@@ -39,10 +42,6 @@ fn filled(text: &str, length: usize) -> String {
     format!("{text} {}", "é".repeat(length - text.len() - 1))
 }
 
-fn with(text: &str, media: Vec<Media>) -> Content {
-    Content { text: text.into(), media, ..Content::default() }
-}
-
 fn set(languages: &[&str], labels: &[&str]) -> Settings {
     let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
     Settings::Bluesky(BlueskySettings { languages: own(languages), self_labels: own(labels) })
@@ -72,15 +71,7 @@ fn link(text: &str) -> Content {
 }
 
 fn png() -> Media {
-    Media {
-        media_id: PICTURE_PNG,
-        content_type: "image/png".into(),
-        size_bytes: 68,
-        width: 1,
-        height: 1,
-        alt_text: "é".repeat(2000),
-        duration_ms: 0,
-    }
+    Media { alt_text: "é".repeat(2000), ..shared::png() }
 }
 
 fn image(text: &str) -> Content {

@@ -5,7 +5,10 @@ use serde_json::json;
 use super::*;
 use crate::{
     domain::{delivery::Reply, outcome::Outcome},
-    networks::connect::{Connect, ConnectFault},
+    networks::{
+        connect::{Connect, ConnectFault},
+        proof::shared::proves,
+    },
     testing::{Bench, Kept, PNG, TIME, attempt, media_source, session, work},
 };
 
@@ -270,7 +273,6 @@ async fn says_what_is_wrong_with_a_login() {
 
 #[tokio::test]
 async fn each_listed_refusal_proves_what_the_table_says() {
-    use crate::networks::wire::Proof;
     let bench = Bench::new().await;
     let (bluesky, session) = connected(&bench).await;
     let work = work(&bluesky, "refused", 0);
@@ -280,15 +282,7 @@ async fn each_listed_refusal_proves_what_the_table_says() {
         let body = json!({ "error": text });
         bench.fault("bluesky", "publish", json!({ "kind": "status", "code": status, "body": body })).await;
         let outcome = bluesky.send(Armed::for_tests(false, TIME), &session, &work, &ready).await.outcome;
-        let fits = match (proof, &outcome) {
-            (Proof::Rejected(code, _), Outcome::Rejected { code: seen, .. })
-            | (Proof::Transient(code, _), Outcome::Transient { code: seen, .. })
-            | (Proof::Stale(code, _), Outcome::Stale { code: seen, .. }) => code == seen,
-            (Proof::TokenExpired, Outcome::TokenExpired)
-            | (Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
-            _ => false,
-        };
-        assert!(fits, "{status} {text}: {outcome:?}");
+        assert!(proves(proof, &outcome), "{status} {text}: {outcome:?}");
     }
     assert_eq!(bench.ledger().await.len(), 0);
 }

@@ -5,8 +5,11 @@ use crate::{
         content::{Content, Media},
         settings::{MastodonSettings, Settings, SlackSettings, Visibility},
     },
-    networks::proof::{Case, Way},
-    testing::{CLIP, PICTURE_JPEG, PICTURE_PNG},
+    networks::proof::{
+        Case, Way,
+        shared::{self, with},
+    },
+    testing::{CLIP, PICTURE_JPEG},
 };
 
 const WAY: Way = Way::OAuth(|_| true);
@@ -72,10 +75,6 @@ fn long_text(text: &str) -> Content {
     warned(text, 5000)
 }
 
-fn with(text: &str, media: Vec<Media>) -> Content {
-    Content { text: text.into(), media, ..Content::default() }
-}
-
 fn text_over() -> Vec<(Content, &'static str)> {
     let language = MastodonSettings { language: "english".into(), ..MastodonSettings::default() };
     let language = Content { settings: Settings::Mastodon(language), ..with("x", Vec::new()) };
@@ -97,15 +96,7 @@ fn bare() -> Vec<(Content, &'static str)> {
 }
 
 fn png() -> Media {
-    Media {
-        media_id: PICTURE_PNG,
-        content_type: "image/png".into(),
-        size_bytes: 68,
-        width: 1,
-        height: 1,
-        alt_text: "é".repeat(1500),
-        duration_ms: 0,
-    }
+    Media { alt_text: "é".repeat(1500), ..shared::png() }
 }
 
 fn gif() -> Media {

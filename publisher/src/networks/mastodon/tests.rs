@@ -6,37 +6,17 @@ use serde_json::json;
 use super::*;
 use crate::{
     domain::{delivery::Reply, outcome::Outcome},
-    networks::connect::{Begin, Connect, ConnectFault, Finish},
+    networks::{
+        connect::{Begin, Connect, ConnectFault},
+        proof::shared::{self, REDIRECT, proves},
+    },
     testing::{Bench, Kept, PNG, TIME, attempt, media_source, session, work},
 };
 
-const REDIRECT: &str = "https://mesh.example/oauth/callback";
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-
 async fn connected(bench: &Bench) -> (Mastodon, Session) {
     let mastodon = Mastodon::new(bench.http.clone(), bench.clock.clone());
-    let server = bench.server("mastodon");
-    let ask = Begin {
-        server: &server,
-        redirect_uri: REDIRECT,
-        state: "s",
-        challenge: CHALLENGE,
-        registration: None,
-        app: None,
-    };
-    let began = mastodon.begin(ask).await.unwrap();
-    let back = bench.press(&began.authorization_url, "authorize").await;
-    assert_eq!(back["state"], "s");
-    let ask = Finish {
-        server: &server,
-        redirect_uri: REDIRECT,
-        registration: began.registration.expose(),
-        code: &back["code"],
-        verifier: VERIFIER,
-        app: None,
-    };
-    let connected = mastodon.finish(ask).await.unwrap().remove(0);
+    let all = shared::login(bench, &mastodon, None, str::to_owned).await.unwrap();
+    let connected = all.into_iter().next().unwrap();
     assert!(connected.handle.starts_with("@demo@"), "{}", connected.handle);
     assert_eq!((connected.limits.text_length, connected.limits.images), (500, 4));
     (mastodon, session("mastodon", connected))
@@ -278,7 +258,7 @@ async fn says_what_is_wrong_with_a_server() {
             server: &server,
             redirect_uri: REDIRECT,
             state: "s",
-            challenge: CHALLENGE,
+            challenge: "c",
             registration: None,
             app: None,
         };
@@ -297,7 +277,6 @@ async fn says_what_is_wrong_with_a_server() {
 
 #[tokio::test]
 async fn each_listed_refusal_proves_what_the_table_says() {
-    use crate::networks::wire::Proof;
     let bench = Bench::new().await;
     let (mastodon, session) = connected(&bench).await;
     let work = work(&mastodon, "refused", 0);
@@ -307,15 +286,7 @@ async fn each_listed_refusal_proves_what_the_table_says() {
         let body = json!({ "error": text });
         bench.fault("mastodon", "publish", json!({ "kind": "status", "code": status, "body": body })).await;
         let outcome = mastodon.send(Armed::for_tests(false, TIME), &session, &work, &ready).await.outcome;
-        let fits = match (proof, &outcome) {
-            (Proof::Rejected(code, _), Outcome::Rejected { code: seen, .. })
-            | (Proof::Transient(code, _), Outcome::Transient { code: seen, .. })
-            | (Proof::Stale(code, _), Outcome::Stale { code: seen, .. }) => code == seen,
-            (Proof::TokenExpired, Outcome::TokenExpired)
-            | (Proof::Reconnect(_), Outcome::Reconnect { .. }) => true,
-            _ => false,
-        };
-        assert!(fits, "{status} {text}: {outcome:?}");
+        assert!(proves(proof, &outcome), "{status} {text}: {outcome:?}");
     }
     assert_eq!(bench.ledger().await.len(), 0);
 }
