@@ -3,7 +3,10 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use super::scene::{Ground, Load, lateness_violations, now_ms};
+use super::{
+    ground::Ground,
+    scene::{Load, lateness_violations, now_ms},
+};
 use crate::{Layer, Violation, rig::history::Target};
 
 /// What is due this long after the store went away had not been prepared by then.

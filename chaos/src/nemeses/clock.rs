@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use rand::seq::SliceRandom as _;
 
-use super::scene::Ground;
+use super::ground::Ground;
 use crate::{Layer, Violation};
 
 /// Leaps, in seconds.

@@ -15,7 +15,10 @@ use std::{
 use anyhow::{Context as _, ensure};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::scene::{Ground, Load, Scene};
+use super::{
+    ground::Ground,
+    scene::{Load, Scene},
+};
 use crate::{Layer, Violation};
 
 /// Room on the small file system.

@@ -7,6 +7,7 @@
 mod blobs;
 mod clock;
 mod disk;
+mod ground;
 mod network_away;
 mod partition;
 mod pause;
@@ -21,7 +22,7 @@ use futures::{StreamExt as _, future::BoxFuture, stream};
 
 use crate::{Kind, Layer, Plan, Progress, Violation};
 
-use scene::Ground;
+use ground::Ground;
 
 /// Nemeses carried out side by side: most of their time they wait.
 const AT_ONCE: usize = 4;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
-use super::scene::{Ground, Load, lateness_violations, now_ms};
+use super::{
+    ground::Ground,
+    scene::{Load, lateness_violations, now_ms},
+};
 use crate::Layer;
 
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {

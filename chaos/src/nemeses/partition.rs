@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use rand::seq::IndexedRandom as _;
 
-use super::scene::{Backing, DATABASE, Ground, Load, Scene, address};
+use super::{
+    ground::{Backing, DATABASE, Ground, address},
+    scene::{Load, Scene},
+};
 use crate::{
     Layer,
     rig::proxy::{Proxy, Way, Wire},

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::scene::{Backing, Ground, LEASE, Load, Scene};
+use super::{
+    ground::{Backing, Ground},
+    scene::{LEASE, Load, Scene},
+};
 use crate::Layer;
 
 /// Two publishers on one PostgreSQL; one of them stands still.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::scene::{Backing, DATABASE, Ground, Load};
+use super::{
+    ground::{Backing, DATABASE, Ground},
+    scene::Load,
+};
 use crate::{
     Layer,
     rig::{

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::scene::{Backing, Ground, Load, lateness_violations, now_ms};
+use super::{
+    ground::{Backing, Ground},
+    scene::{Load, lateness_violations, now_ms},
+};
 use crate::Layer;
 
 pub(super) async fn run(mut ground: Ground) -> anyhow::Result<Layer> {

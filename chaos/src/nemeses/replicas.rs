@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::Connection as _;
 
-use super::scene::{Backing, DATABASE, Ground, LEASE, Load, now_ms};
+use super::{
+    ground::{Backing, DATABASE, Ground},
+    scene::{LEASE, Load, now_ms},
+};
 use crate::{Layer, Violation, rig::History};
 
 /// Accounts of a dead publisher have moved after a lease and this.

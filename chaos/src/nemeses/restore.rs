@@ -7,7 +7,10 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context as _, ensure};
 use postmesh_kit::time::to_proto;
 
-use super::scene::{Ground, Load, Scene, now_ms};
+use super::{
+    ground::Ground,
+    scene::{Load, Scene, now_ms},
+};
 use crate::{Layer, rig::process::Start};
 
 /// When the posts are due that were planned before the copy was made, counted from then.

@@ -18,7 +18,10 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::scene::{Backing, Ground, Load};
+use super::{
+    ground::{Backing, Ground},
+    scene::Load,
+};
 use crate::{Layer, Violation};
 
 /// A process ends within this time of being asked to.

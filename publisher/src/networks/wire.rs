@@ -1,12 +1,14 @@
-//! One request and one answer, as every adapter speaks HTTP: builders for requests, readers for rate headers, and
-//! the table that says what an answer proves. Retries are off here; a table decides nothing it does not list.
+//! One request and one answer, as every adapter speaks HTTP: builders for requests, and the table that says what an
+//! answer proves. Retries are off here; a table decides nothing it does not list.
+
+mod waits;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use postmesh_kit::{
     faults,
@@ -15,6 +17,8 @@ use postmesh_kit::{
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
+use self::waits::header;
+pub(super) use self::waits::{exhausted, retry_after};
 use super::{RefreshFault, server};
 use crate::{
     domain::outcome::{Answer, Fault, Outcome, RATE_LIMITED, Wire},
@@ -243,14 +247,7 @@ pub(super) fn refused_as(
         retry_after: retry_after(response.headers(), now_ms),
     };
     match text.and_then(|text| judge(rules, status, text)) {
-        Some(Proof::Rejected(code, message)) => {
-            Fault::Rejected { code: code.into(), message: message.into() }
-        }
-        Some(Proof::Transient(code, message) | Proof::Stale(code, message)) => {
-            transient(code, message.into())
-        }
-        Some(Proof::TokenExpired) => Fault::TokenExpired,
-        Some(Proof::Reconnect(message)) => Fault::Reconnect { message: message.into() },
+        Some(proof) => fault(proof, retry_after(response.headers(), now_ms)),
         None => match (status, text) {
             (StatusCode::TOO_MANY_REQUESTS, _) => transient(RATE_LIMITED, "The network asks to wait.".into()),
             (status, Some(text)) if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
@@ -315,40 +312,6 @@ pub(super) fn seen(response: &Response<Bytes>, platform_code: Option<&str>, now_
     }
 }
 
-/// How long the network asks to wait: `Retry-After` in seconds or as a date, else the reset of an exhausted limit.
-/// Clamped to a day.
-pub(super) fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
-    let asked = header(headers, RETRY_AFTER.as_str()).and_then(|text| {
-        let seconds = text.parse().ok().map(Duration::from_secs);
-        let date =
-            || jiff::fmt::rfc2822::parse(text).ok().map(|at| until(at.timestamp().as_millisecond(), now_ms));
-        seconds.or_else(date)
-    });
-    asked.map(|wait| wait.min(MOST)).or_else(|| exhausted(headers, now_ms))
-}
-
-/// The longest wait that is believed here; what is done about it is shorter still.
-const MOST: Duration = Duration::from_hours(24);
-
-/// How long until an exhausted limit is filled again; `None` while something remains of it. The reset comes in Unix
-/// seconds (`RateLimit-*` of AT Protocol servers, `X-Rate-Limit-*` of X) or as a timestamp (`X-RateLimit-*` of
-/// Mastodon). Clamped to a day.
-pub(super) fn exhausted(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
-    let reset = |limit: &str| {
-        let exhausted = header(headers, &format!("{limit}-remaining")) == Some("0");
-        let text = header(headers, &format!("{limit}-reset")).filter(|_| exhausted)?;
-        let seconds = || text.parse::<i64>().ok().map(|seconds| until(seconds.saturating_mul(1000), now_ms));
-        let stamp = || text.parse::<jiff::Timestamp>().ok().map(|at| until(at.as_millisecond(), now_ms));
-        seconds().or_else(stamp)
-    };
-    let named = ["ratelimit", "x-ratelimit", "x-rate-limit"];
-    named.into_iter().find_map(reset).map(|wait| wait.min(MOST))
-}
-
-fn until(ms: i64, now_ms: i64) -> Duration {
-    u64::try_from(ms.saturating_sub(now_ms)).map(Duration::from_millis).unwrap_or_default()
-}
-
 /// The body as JSON, where it is.
 pub(super) fn json(response: &Response<Bytes>) -> Option<Value> {
     serde_json::from_slice(response.body()).ok()
@@ -364,10 +327,6 @@ fn explain(error: &HttpError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})"))
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
 /// At most 200 bytes, cut between characters.
 pub(super) fn short(text: &str) -> &str {
     let end = (0..=text.len().min(200)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -378,30 +337,11 @@ pub(super) fn short(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pub(super) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
             .collect()
-    }
-
-    #[test]
-    fn reads_how_long_to_wait_in_every_spelling() {
-        let now = 1_790_000_000_000;
-        let wait =
-            |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs), now).map(|wait| wait.as_secs());
-        assert_eq!(wait(&[("retry-after", "7")]), Some(7));
-        assert_eq!(wait(&[("retry-after", "Mon, 21 Sep 2026 14:13:30 GMT")]), Some(10));
-        assert_eq!(wait(&[("retry-after", "9999999")]), Some(86_400));
-        assert_eq!(wait(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "1790000030")]), Some(30));
-        assert_eq!(wait(&[("ratelimit-remaining", "5"), ("ratelimit-reset", "1790000030")]), None);
-        let stamp = "2026-09-21T14:14:20.000000Z";
-        assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", stamp)]), Some(60));
-        assert_eq!(
-            wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2020-01-01T00:00:00Z")]),
-            Some(0)
-        );
-        assert_eq!(wait(&[("retry-after", "soon")]), None);
     }
 
     #[test]

@@ -116,6 +116,13 @@ fn kept(session: &Session) -> (String, Secret) {
     (text_of(&extra, "page_id").to_owned(), Secret::new(text_of(&extra, "person_token")))
 }
 
+/// A Page's session with the token of the person behind it, which uploads of files of the application ask for.
+pub(super) fn as_person(session: &Session) -> Session {
+    let (_, person) = kept(session);
+    let access_token = if person.is_empty() { session.access_token.clone() } else { person };
+    Session { access_token, ..session.clone() }
+}
+
 /// Whether a Page lets the person create content.
 pub(in super::super) fn is_writable(page: &Value) -> bool {
     let tasks = page.get("tasks").and_then(Value::as_array);

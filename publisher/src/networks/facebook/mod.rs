@@ -88,7 +88,8 @@ const FACTS: Facts = Facts {
 /// What a Page accepts. The length of a message is not documented: 63 206 characters is what Facebook has been seen to
 /// take. Pictures: <https://developers.facebook.com/docs/graph-api/reference/page/photos/> says 10 MB, the error text of
 /// 1366046 says 4 MB; ten of them in a post is what its own composer takes. Videos:
-/// <https://developers.facebook.com/docs/video-api/guides/publishing>.
+/// <https://developers.facebook.com/docs/video-api/guides/publishing>, and MP4 alone:
+/// <https://developers.facebook.com/docs/graph-api/guides/upload>.
 pub(super) fn limits() -> Limits {
     Limits {
         text_length: 63_206,
@@ -100,7 +101,7 @@ pub(super) fn limits() -> Limits {
         image_types: ["image/jpeg", "image/png"].map(String::from).to_vec(),
         videos: 1,
         video_bytes: 10_000_000_000,
-        video_types: ["video/mp4", "video/quicktime"].map(String::from).to_vec(),
+        video_types: vec!["video/mp4".into()],
         video_max_ms: 4 * 3_600_000,
         ..Limits::default()
     }

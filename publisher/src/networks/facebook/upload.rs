@@ -8,7 +8,9 @@ use serde_json::{Value, json as object};
 
 use super::{
     super::{files::Form, pieces::pieces_from, server},
-    Call, Facebook, Fault, Handles, MediaSource, Session, VERSION, Work, graph, json,
+    Call, Facebook, Fault, Handles, MediaSource, Session, VERSION, Work,
+    connect::as_person,
+    graph, json,
     publish::Shape,
     text_of,
     video::Video,
@@ -74,7 +76,8 @@ impl Facebook {
         Ok(text_of(&handles.stored()[&step], "id").to_owned())
     }
 
-    /// Uploads a feed video as a file of the application, unless that is done; the file's handle.
+    /// Uploads a feed video as a file of the application, with the person's token, unless that is done; the file's
+    /// handle. <https://developers.facebook.com/docs/graph-api/guides/upload>
     pub(super) async fn file_step(
         &self,
         session: &Session,
@@ -86,7 +89,8 @@ impl Facebook {
             return Ok(text_of(file, "h").to_owned());
         }
         let whole = media.open(work.workspace_id, work.content.media[0].media_id).await?;
-        let oauth = format!("OAuth {}", session.access_token.expose());
+        let person = as_person(session);
+        let oauth = format!("OAuth {}", person.access_token.expose());
         let known = handles.stored().get(SESSION).map(|known| text_of(known, "id").to_owned());
         let goes_on = match known {
             Some(id) => {
@@ -97,7 +101,7 @@ impl Facebook {
         };
         let (id, offset) = match goes_on {
             Some(known) => known,
-            None => (self.open_upload(session, &whole, handles).await?, 0),
+            None => (self.open_upload(&person, &whole, handles).await?, 0),
         };
         let post = call(session, &id, Method::POST, &oauth).header("file_offset", &offset.to_string());
         let response = self.put(post, whole, offset).await?;
@@ -112,16 +116,16 @@ impl Facebook {
     /// Opens an upload of a file of the application; its id, which holds a query of its own.
     async fn open_upload(
         &self,
-        session: &Session,
+        person: &Session,
         whole: &Whole,
         handles: &mut dyn Handles,
     ) -> Result<String, Fault> {
-        let app = session.app.as_ref().map(|app| app.client_id.clone()).unwrap_or_default();
+        let app = person.app.as_ref().map(|app| app.client_id.clone()).unwrap_or_default();
         let length = whole.size_bytes.to_string();
         let name = format!("video.{}", whole.content_type.rsplit('/').next().unwrap_or("mp4"));
         let query = [("file_name", &*name), ("file_length", &*length), ("file_type", &*whole.content_type)];
         let path = format!("{}/uploads", graph::segment(&app));
-        let body = self.api.ask(self.api.call(session, Method::POST, &path, &query)).await?;
+        let body = self.api.ask(self.api.call(person, Method::POST, &path, &query)).await?;
         let id = graph::id_of(&body, "id");
         if !id.starts_with("upload:") {
             return Err(wire::unreadable());

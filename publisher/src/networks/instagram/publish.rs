@@ -211,7 +211,7 @@ pub(super) fn fields(work: &Work, shape: Shape) -> Value {
             fields["share_to_feed"] = object!(share_to_feed);
         }
         if settings.cover_offset_ms > 0 {
-            fields["thumb_offset"] = object!(settings.cover_offset_ms);
+            fields["thumb_offset"] = object!(settings.cover_offset_ms.to_string());
         }
     }
     if shape == Shape::Image

@@ -20,6 +20,7 @@ use crate::{
     docs::Change,
     media::{self, Stored},
     networks::graph::{Answer, Ask},
+    oauth::Token,
     params::Params,
     script::Quirks,
     world::{Ctx, World},
@@ -37,15 +38,14 @@ struct Session {
 pub(super) async fn open(ask: Ask) -> Answer {
     let mut world = ask.ctx.world();
     let token = ask.token(&world, NETWORK)?;
+    of_a_person(&world, &token)?;
     if token.client_id != ask.id {
         return Err(Refusal::missing(&ask.id, "post"));
     }
     let length = ask.params.number("file_length").and_then(|length| u64::try_from(length).ok());
     let length = length.ok_or_else(|| Refusal::parameter("The parameter file_length is required."))?;
     let mime = ask.params.present("file_type").unwrap_or_default();
-    if !["video/mp4", "video/quicktime", "image/jpeg", "image/png", "application/pdf"]
-        .contains(&mime.as_str())
-    {
+    if !["video/mp4", "image/jpeg", "image/jpg", "image/png", "application/pdf"].contains(&mime.as_str()) {
         return Err(Refusal::parameter("The parameter file_type is not supported."));
     }
     let id = format!("upload:{}", crypto::token::<16>());
@@ -64,8 +64,11 @@ pub(super) fn offset(world: &World, id: &str) -> Answer {
 
 /// `POST /upload:…`: the bytes; the file's handle once all are there.
 pub(super) async fn receive_file(ctx: &Ctx, headers: &HeaderMap, id: &str, bytes: Bytes) -> Answer {
-    graph::holder(ctx, &ctx.world(), NETWORK, headers, &Params::default())?;
-    let session: Option<Session> = ctx.world().docs.get(NETWORK, "upload", id);
+    let session: Option<Session> = {
+        let world = ctx.world();
+        of_a_person(&world, &graph::holder(ctx, &world, NETWORK, headers, &Params::default())?)?;
+        world.docs.get(NETWORK, "upload", id)
+    };
     let session = session.ok_or_else(|| Refusal::missing(id, "post"))?;
     let offset = number(headers, "file_offset").unwrap_or(0);
     let stored = match join(ctx, session.partial.as_ref(), offset, &bytes, &session.mime).await? {
@@ -85,6 +88,14 @@ pub(super) async fn receive_file(ctx: &Ctx, headers: &HeaderMap, id: &str, bytes
     let handle = format!("4:{}", crypto::token::<32>());
     world.keep(NETWORK, vec![Change::put("file", &handle, &stored), Change::remove("upload", id)])?;
     Ok(graph::ok(&json!({ "h": handle })))
+}
+
+/// Files of an app are uploaded by people, not by Pages.
+fn of_a_person(world: &World, token: &Token) -> Result<(), Refusal> {
+    match super::acts_for(world, token) {
+        Some(_) => Err(Refusal::new(100, 0, "(#100) A user access token is required for this upload.")),
+        None => Ok(()),
+    }
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
