@@ -1,10 +1,13 @@
-"""Compares recorded requests with the networks' OpenAPI documents: path, parameters, content type and body.
+"""Compares recorded requests with the networks' OpenAPI documents: path, parameters, content type and body. A parameter
+or field that the document does not name does not fit either.
 
 check_wire.py FOLDER SPECS: FOLDER has one NDJSON file per network, as the stand-ins logged it; SPECS the documents.
 Exits with 1 when a request does not fit, and when a network that has a document recorded none.
 """
 
+import functools
 import json
+import re
 import sys
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -49,35 +52,72 @@ class Logged:
         return text.encode()
 
 
-def compare(network, log, document, prefix):
-    """How many requests were compared, and what does not fit."""
-    content = json.loads(document.read_text())
-    base = content["servers"][0]["url"].rstrip("/")
-    host = "{0.scheme}://{0.netloc}".format(urlsplit(base))
-    openapi = OpenAPI.from_dict(content)
-    compared, wrong = 0, []
-    for text in log.read_text().splitlines():
-        line = json.loads(text)
-        logged = Logged(line, prefix, host)
-        if logged.content_type and line.get("body") is None:
-            continue  # files are not kept in the log
-        errors = list(openapi.iter_request_errors(logged))
-        if any(isinstance(error, PathError) for error in errors):
-            continue
-        compared += 1
-        wrong += [f"{network}: {line['method']} {logged.path}: {describe(error)}" for error in errors]
-    return compared, wrong
+class Document:
+    """An OpenAPI document, closed: its objects take no other fields than theirs."""
+
+    def __init__(self, path):
+        self.content = json.loads(path.read_text())
+        parts = set(self.parts(self.content))
+        for name, schema in self.content["components"]["schemas"].items():
+            if f"#/components/schemas/{name}" not in parts:
+                self.close(schema)
+        self.base = urlsplit(self.content["servers"][0]["url"].rstrip("/"))
+        self.openapi = OpenAPI.from_dict(self.content)
+
+    def parts(self, value):
+        """What `allOf` puts together, which must stay open."""
+        if isinstance(value, dict):
+            yield from (part.get("$ref") for part in value.get("allOf", []))
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+            yield from self.parts(inner)
+
+    def close(self, schema):
+        if isinstance(schema.get("properties"), dict) and "allOf" not in schema:
+            schema.setdefault("additionalProperties", False)
+            for inner in schema["properties"].values():
+                self.close(inner)
+        if isinstance(schema.get("items"), dict):
+            self.close(schema["items"])
+
+    def unnamed(self, logged):
+        """Parameters of the address that its operation does not name."""
+        for template, item in self.content["paths"].items():
+            whole = re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(self.base.path + template))
+            if re.fullmatch(whole, logged.path) and logged.method in item:
+                named = item.get("parameters", []) + item[logged.method].get("parameters", [])
+                named = {self.resolved(parameter)["name"] for parameter in named}
+                return sorted(set(logged.parameters.query) - named)
+        return []
+
+    def resolved(self, value):
+        """A parameter itself, where it is named by reference."""
+        steps = value.get("$ref", "").split("/")[1:]
+        return functools.reduce(dict.__getitem__, steps, self.content) if steps else value
+
+    def compare(self, network, log, prefix):
+        """How many requests were compared, and what does not fit."""
+        compared, wrong = 0, []
+        for text in log.read_text().splitlines():
+            line = json.loads(text)
+            logged = Logged(line, prefix, f"{self.base.scheme}://{self.base.netloc}")
+            if logged.content_type and line.get("body") is None:
+                continue  # files are not kept in the log
+            errors = list(self.openapi.iter_request_errors(logged))
+            if any(isinstance(error, PathError) for error in errors):
+                continue
+            compared += 1
+            whys = [why for error in errors for why in reasons(error)]
+            whys += [f"`{name}` is unknown" for name in self.unnamed(logged)]
+            wrong += [f"{network}: {line['method']} {logged.path}: {why}" for why in whys]
+        return compared, wrong
 
 
-def describe(error):
-    """An error with its causes."""
-    words = []
-    while error is not None:
-        words.append(str(error))
-        for inner in getattr(error, "schema_errors", []):
-            words.append(inner.message)
+def reasons(error):
+    """What the schema says is wrong and where, else the words of the error."""
+    while error.__cause__ is not None:
         error = error.__cause__
-    return ": ".join(dict.fromkeys(words))[:600]
+    inner = list(getattr(error, "schema_errors", []))
+    return [f"{wrong.json_path}: {wrong.message[:200]}" for wrong in inner] or [str(error)]
 
 
 def main(folder, specs):
@@ -91,7 +131,7 @@ def main(folder, specs):
             print(f"{network}: the tests recorded no request")
             failed = True
             continue
-        compared, wrong = compare(network, log, document, prefix)
+        compared, wrong = Document(document).compare(network, log, prefix)
         print("\n".join(wrong) or f"{network}: {compared} requests fit")
         failed |= bool(wrong) or compared == 0
     return int(failed)
