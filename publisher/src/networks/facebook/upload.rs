@@ -25,6 +25,12 @@ pub(super) const DRAFT: &str = "video";
 const SESSION: &str = "video.session";
 const FILE: &str = "video.file";
 
+/// The person's token has ended, or the person has left the application.
+const PERSON_GONE: (&str, &str) = (
+    "PERSON_AUTHORIZATION_ENDED",
+    "Facebook no longer takes the authorization of the person who connected this Page, which videos need. Connect the Page again, then retry the post.",
+);
+
 /// The handle of photo `i`.
 pub(super) fn photo(i: usize) -> String {
     format!("photo.{i}")
@@ -88,6 +94,23 @@ impl Facebook {
         if let Some(file) = handles.stored().get(FILE) {
             return Ok(text_of(file, "h").to_owned());
         }
+        // The Page's own token is as good as before: nothing else of the account has to wait.
+        self.upload_file(session, work, media, handles).await.map_err(|fault| match fault {
+            Fault::TokenExpired | Fault::Reconnect { .. } => {
+                let (code, message) = PERSON_GONE;
+                Fault::Rejected { code: code.into(), message: message.into() }
+            }
+            fault => fault,
+        })
+    }
+
+    async fn upload_file(
+        &self,
+        session: &Session,
+        work: &Work,
+        media: &MediaSource,
+        handles: &mut dyn Handles,
+    ) -> Result<String, Fault> {
         let whole = media.open(work.workspace_id, work.content.media[0].media_id).await?;
         let person = as_person(session);
         let oauth = format!("OAuth {}", person.access_token.expose());

@@ -48,6 +48,22 @@ async fn an_upload_that_broke_off_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_feed_video_needs_the_person_and_nothing_else_does() {
+    let mut stage = stage().await;
+    let page_id = stage.session.native_id.clone();
+    stage.session.extra = connect::extra(&page_id, "a token that has ended");
+    let refused = stage.prepared(&stage.film(FacebookKind::Feed), &mut Kept::default()).await.unwrap_err();
+    let is_person = |code: &str| code == "PERSON_AUTHORIZATION_ENDED";
+    assert!(matches!(&refused, Fault::Rejected { code, .. } if is_person(code)), "{refused:?}");
+    let page = stage.session.access_token.clone();
+    stage.session.extra = connect::extra(&page_id, page.expose());
+    let refused = stage.prepared(&stage.film(FacebookKind::Feed), &mut Kept::default()).await.unwrap_err();
+    assert!(matches!(&refused, Fault::Rejected { .. }), "a Page is no person: {refused:?}");
+    stage.prepared(&stage.film(FacebookKind::Reel), &mut Kept::default()).await.unwrap();
+    stage.prepared(&stage.work("a dot", 1), &mut Kept::default()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_video_is_followed_until_its_post_is_named() {
     let stage = stage().await;
     for (kind, fails) in
