@@ -74,7 +74,8 @@ impl Db {
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(OpenError::Url)?
-            .options([("search_path", name)])
+            // A process that stands still inside a transaction must not keep its locks from the others.
+            .options([("search_path", name), ("idle_in_transaction_session_timeout", "30s")])
             .application_name(&format!("postmesh-{name}"))
             .log_slow_statements(log_level(), std::time::Duration::from_secs(1));
         let failed = |source| OpenError::Open { name: name.to_owned(), source };

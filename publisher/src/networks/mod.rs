@@ -245,7 +245,7 @@ pub trait Handles: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     /// The request's body, built from the work, its plan and its handles alone: the same inputs always make the same
-    /// bytes. Holds no token.
+    /// bytes. Holds no token, but may hold the address of an upload: never to be logged.
     pub request: bytes::Bytes,
     /// SHA-256 of `request`.
     pub request_sha256: [u8; 32],

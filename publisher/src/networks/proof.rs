@@ -187,6 +187,22 @@ impl Stage {
         ledger.into_iter().filter(|line| line["network"] == stand_in(self.network.facts().id)).collect()
     }
 
+    /// Writes down what the network was asked, one call a line, for a validator that is not ours
+    /// (`scripts/check-wire.sh`).
+    #[expect(clippy::disallowed_methods, reason = "a test is told through its environment where to write")]
+    async fn record(&self) {
+        use std::io::Write;
+        let Ok(folder) = std::env::var("POSTMESH_WIRE_DIR") else { return };
+        let network = self.network.facts().id;
+        let calls = self.bench.all_requests().await;
+        let of_this = calls.iter().filter(|call| call["network"] == stand_in(network));
+        let lines = of_this.map(|call| format!("{call}\n")).collect::<Vec<_>>().concat();
+        let path = std::path::Path::new(&folder).join(format!("{network}.ndjson"));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        // At once: other tests write here as well.
+        file.and_then(|mut file| file.write_all(lines.as_bytes())).expect("the folder takes it");
+    }
+
     /// Looks as often as reads may lag behind.
     async fn look(&self, work: &Work, handles: &HandleMap, facts: &AttemptFacts) -> Found {
         let mut found = Found::Absent;
@@ -225,7 +241,7 @@ async fn every_kind_is_published_once_as_documented() {
         assert!(id == shown || id.contains(shown) || shown.contains(&id), "{name}: {id} is shown as {shown}");
         let shape: Vec<Value> = serde_json::from_str(case.shape).expect("a recorded shape is a JSON list");
         let calls = stage.bench.all_requests().await.split_off(before);
-        record(case.network, &calls);
+        stage.record().await;
         let mut calls = calls.iter().filter(|call| call["network"] == stand_in(case.network));
         for expected in &shape {
             assert!(
@@ -292,6 +308,7 @@ async fn a_lost_answer_is_settled_by_the_class() {
         let found = stage.network.reconcile(&stage.session, &work, &kept.handles, &facts).await;
         assert!(!matches!(found, Found::Live { .. }), "{name}, dropped: {found:?}");
         assert_eq!(stage.lines().await.len(), 2, "{name}, dropped");
+        stage.record().await;
     }
 }
 
@@ -312,6 +329,7 @@ async fn an_expired_token_is_refreshed_once_and_the_same_request_goes_out() {
         stage.session.refresh_token = tokens.refresh_token.or(stage.session.refresh_token.take());
         accepted(&stage.send(&work, &ready).await);
         assert_eq!(stage.lines().await.len(), 1, "{name}");
+        stage.record().await;
     }
 }
 
@@ -345,19 +363,7 @@ async fn what_was_published_is_counted_and_deleted() {
                 "{name}: {deleted:?}"
             );
         }
-    }
-}
-
-/// Writes the calls down, one a line, for a validator that is not ours (`scripts/check-wire.sh`).
-#[expect(clippy::disallowed_methods, reason = "a test is told through its environment where to write")]
-fn record(network: &str, calls: &[Value]) {
-    use std::io::Write;
-    let Ok(folder) = std::env::var("POSTMESH_WIRE_DIR") else { return };
-    let path = std::path::Path::new(&folder).join(format!("{network}.ndjson"));
-    let mut file =
-        std::fs::OpenOptions::new().create(true).append(true).open(path).expect("the folder is there");
-    for call in calls.iter().filter(|call| call["network"] == stand_in(network)) {
-        writeln!(file, "{call}").expect("the disk takes a line");
+        stage.record().await;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a recalled revision is never accepted, whichever of the two arrives first. On PostgreSQL both sides
 //! take the same advisory lock per target; SQLite has one writer. Nor is anything taken in beside the beginning of an
-//! epoch: one of the two waits for the other, so what may have been sent is in doubt whichever came first.
+//! epoch: one of the two waits for the other, so what was due in the doubtful time is in doubt whichever came first.
 
 use postmesh_kit::{
     faults::{self, Bug},

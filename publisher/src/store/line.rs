@@ -19,6 +19,17 @@ use crate::{
     error::Error,
 };
 
+/// What a handle takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Replaces {
+    /// Nothing: the one that is there stays.
+    Nothing,
+    /// Whatever is there.
+    Anything,
+    /// This one alone.
+    This(String),
+}
+
 /// Native ids of an account that a lost send cannot be, at most.
 const TAKEN: i64 = 200;
 
@@ -152,7 +163,7 @@ impl Store {
         })
     }
 
-    /// The stored handles of deliveries, as (target, revision, step, JSON).
+    /// The stored handles of deliveries, as (target, revision, step, handle).
     pub(crate) async fn handles(&self, targets: &[Uuid]) -> Result<Vec<(Uuid, i64, String, String)>, Error> {
         let sqlite = self.db.is_sqlite();
         let ids = id_list(targets);
@@ -168,24 +179,29 @@ impl Store {
 
     /// Stores the handle of a step.
     ///
-    /// The first one counts, unless it `replaces` what is there, and is answered: two processes that prepare one
-    /// delivery must send with the same, or a lost answer would be looked for with the other.
+    /// The first one counts, unless it replaces what is there, and is answered: two processes that prepare one delivery
+    /// must send with the same, or a lost answer would be looked for with the other.
     pub(crate) async fn save_handle(
         &self,
         target_id: Uuid,
         revision: i64,
         step: String,
         handle: String,
-        replaces: bool,
+        replaces: Replaces,
     ) -> Result<String, Error> {
         let sqlite = self.db.is_sqlite();
+        let (any, this) = match replaces {
+            Replaces::Nothing => (false, None),
+            Replaces::Anything => (true, None),
+            Replaces::This(handle) => (false, Some(handle)),
+        };
         write!(self.db, tx => {
             let stored: String = sqlx::query_scalar(timed!(sqlite,
                 "insert into handles (target_id, revision, step, handle, created_at) values ($1, $2, $3, $4, ", ")
                      on conflict (target_id, revision, step) do update
-                    set handle = case when $5 then excluded.handle else handles.handle end
+                    set handle = case when $5 or handles.handle = $6 then excluded.handle else handles.handle end
               returning handle"))
-                .bind(target_id).bind(revision).bind(step).bind(handle).bind(replaces)
+                .bind(target_id).bind(revision).bind(step).bind(handle).bind(any).bind(this)
                 .fetch_one(&mut *tx).await?;
             Ok::<_, Error>(stored)
         })

@@ -43,6 +43,7 @@ pub use arm::Armed;
 pub(crate) use arm::{ArmRequest, Arming};
 pub(crate) use events::{EventRow, Kind};
 pub(crate) use intake::{Delivering, Place, Taken};
+pub(crate) use line::Replaces;
 pub(crate) use riders::Rider;
 pub(crate) use rows::Predecessor;
 pub use rows::Stored;

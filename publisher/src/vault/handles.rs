@@ -12,7 +12,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Vault;
-use crate::{domain::delivery::Work, error::Error, networks::HandleMap, store::Stored};
+use crate::{
+    domain::delivery::Work,
+    error::Error,
+    networks::HandleMap,
+    store::{Replaces, Stored},
+};
 
 impl Vault {
     /// The handles of these deliveries, by target, of the revisions that the rows have.
@@ -48,12 +53,14 @@ impl Vault {
         let sealed = seal(&self.keys, &place, value);
         let save =
             |replaces| self.store.save_handle(target_id, revision, step.to_owned(), sealed.clone(), replaces);
-        let stored = save(replaces).await?;
+        let stored = save(if replaces { Replaces::Anything } else { Replaces::Nothing }).await?;
         if let Some(value) = open(&self.keys, &place, &stored) {
             return Ok(value);
         }
-        save(true).await?;
-        Ok(value.clone())
+        // It does not open, and gives way: to this one, or to that of another process that came first.
+        let stored = save(Replaces::This(stored)).await?;
+        open(&self.keys, &place, &stored)
+            .ok_or_else(|| Error::corrupt("handle of a delivery", "it was sealed with another key"))
     }
 }
 
@@ -83,10 +90,27 @@ mod tests {
     use crate::{
         MIGRATIONS,
         apps::Apps,
+        domain::policy::Policy,
         networks::bluesky::Bluesky,
-        store::Store,
+        store::{Delivering, Store},
         testing::{Bench, work},
     };
+
+    fn a_delivery(work: &Work) -> Delivering {
+        Delivering {
+            target_id: work.target_id,
+            post_id: work.post_id,
+            workspace_id: work.workspace_id,
+            account_id: work.account_id,
+            network: "bluesky".into(),
+            revision: work.revision,
+            due_at: work.due_at,
+            max_late: 3_600_000,
+            content: work.content.clone(),
+            plan: work.plan.clone(),
+            thread: None,
+        }
+    }
 
     #[test]
     fn a_handle_opens_for_its_own_step_alone() {
@@ -108,6 +132,7 @@ mod tests {
         }
         assert_eq!(open(&keys, &own, &value.to_string()), None, "nothing unsealed is taken");
     }
+
     #[tokio::test]
     async fn the_first_handle_counts_unless_it_does_not_open() {
         let (db, _folder) = postmesh_kit::testing::sqlite(MIGRATIONS).await;
@@ -122,9 +147,17 @@ mod tests {
         assert_eq!(save("a", false).await, "a");
         assert_eq!(save("late", false).await, "a");
         assert_eq!(save("b", true).await, "b");
-        let of_another_key = "AAAA".to_owned();
-        store.save_handle(work.target_id, 1, "upload".into(), of_another_key, true).await.unwrap();
+        store.deliver(vec![a_delivery(&work)], &Policy::default()).await.unwrap();
+        let row = store.line(work.account_id, i64::MAX, 1).await.unwrap().remove(0);
+        let kept = async || vault.handles(&[&row]).await.unwrap().remove(&work.target_id).unwrap_or_default();
+        assert_eq!(kept().await["upload"], "b");
+        let (step, of_another_key) = ("upload".to_owned(), "AAAA".to_owned());
+        store.save_handle(work.target_id, 1, step, of_another_key, Replaces::Anything).await.unwrap();
+        assert!(kept().await.is_empty(), "it tells nothing");
         assert_eq!(save("c", false).await, "c");
         assert_eq!(save("late", false).await, "c");
+        assert_eq!(kept().await["upload"], "c");
+        let next = Stored { revision: 2, ..row.clone() };
+        assert!(vault.handles(&[&next]).await.unwrap().is_empty(), "of another revision");
     }
 }

@@ -116,11 +116,11 @@ fn kept(session: &Session) -> (String, Secret) {
     (text_of(&extra, "page_id").to_owned(), Secret::new(text_of(&extra, "person_token")))
 }
 
-/// A Page's session with the token of the person behind it, which uploads of files of the application ask for.
-pub(super) fn as_person(session: &Session) -> Session {
+/// A Page's session with the token of the person behind it, which uploads of files of the application ask for; `None`
+/// when none was kept.
+pub(super) fn as_person(session: &Session) -> Option<Session> {
     let (_, person) = kept(session);
-    let access_token = if person.is_empty() { session.access_token.clone() } else { person };
-    Session { access_token, ..session.clone() }
+    (!person.is_empty()).then(|| Session { access_token: person, ..session.clone() })
 }
 
 /// Whether a Page lets the person create content.

@@ -66,11 +66,13 @@ fn more_pictures() -> Vec<(Content, &'static str)> {
 
 fn other_videos() -> Vec<(Content, &'static str)> {
     let large = Media { size_bytes: 10_000_000_001, ..film(1000) };
+    let movie = Media { content_type: "video/quicktime".into(), ..film(1000) };
     let titled = settings(FacebookKind::Feed, "", &"t".repeat(256));
     vec![
         (with("over", vec![film(1000); 2], Settings::None), "TOO_MANY_VIDEOS"),
         (with("over", vec![film(14_400_001)], Settings::None), "VIDEO_TOO_LONG"),
         (with("over", vec![large], Settings::None), "VIDEO_TOO_LARGE"),
+        (with("over", vec![movie], Settings::None), "VIDEO_TYPE"),
         (with("over", vec![film(1000)], titled), "TITLE_TOO_LONG"),
     ]
 }

@@ -28,7 +28,7 @@ const FILE: &str = "video.file";
 /// The person's token has ended, or the person has left the application.
 const PERSON_GONE: (&str, &str) = (
     "PERSON_AUTHORIZATION_ENDED",
-    "Facebook no longer takes the authorization of the person who connected this Page, which videos need. Connect the Page again, then retry the post.",
+    "Facebook no longer takes the authorization of the person who connected this Page, which feed videos need. Connect the Page again, then retry the post.",
 );
 
 /// The handle of photo `i`.
@@ -95,38 +95,36 @@ impl Facebook {
             return Ok(text_of(file, "h").to_owned());
         }
         // The Page's own token is as good as before: nothing else of the account has to wait.
-        self.upload_file(session, work, media, handles).await.map_err(|fault| match fault {
-            Fault::TokenExpired | Fault::Reconnect { .. } => {
-                let (code, message) = PERSON_GONE;
-                Fault::Rejected { code: code.into(), message: message.into() }
-            }
+        let gone = || Fault::Rejected { code: PERSON_GONE.0.into(), message: PERSON_GONE.1.into() };
+        let person = as_person(session).ok_or_else(gone)?;
+        self.upload_file(&person, work, media, handles).await.map_err(|fault| match fault {
+            Fault::TokenExpired | Fault::Reconnect { .. } => gone(),
             fault => fault,
         })
     }
 
     async fn upload_file(
         &self,
-        session: &Session,
+        person: &Session,
         work: &Work,
         media: &MediaSource,
         handles: &mut dyn Handles,
     ) -> Result<String, Fault> {
         let whole = media.open(work.workspace_id, work.content.media[0].media_id).await?;
-        let person = as_person(session);
         let oauth = format!("OAuth {}", person.access_token.expose());
         let known = handles.stored().get(SESSION).map(|known| text_of(known, "id").to_owned());
         let goes_on = match known {
             Some(id) => {
-                let told = self.api.shown(call(session, &id, Method::GET, &oauth)).await?;
+                let told = self.api.shown(call(person, &id, Method::GET, &oauth)).await?;
                 told.map(|told| (id, told.get("file_offset").and_then(Value::as_u64).unwrap_or(0)))
             }
             None => None,
         };
         let (id, offset) = match goes_on {
             Some(known) => known,
-            None => (self.open_upload(&person, &whole, handles).await?, 0),
+            None => (self.open_upload(person, &whole, handles).await?, 0),
         };
-        let post = call(session, &id, Method::POST, &oauth).header("file_offset", &offset.to_string());
+        let post = call(person, &id, Method::POST, &oauth).header("file_offset", &offset.to_string());
         let response = self.put(post, whole, offset).await?;
         let file = text_of(&self.api.body(&response)?, "h").to_owned();
         if file.is_empty() {

@@ -1,9 +1,10 @@
 //! Mastodon and what speaks its API (Pixelfed, GoToSocial, Pleroma, Akkoma): every account lives on a server of its own,
 //! and the server says what it accepts. `dialect` holds what differs.
 //!
-//! <https://docs.joinmastodon.org/methods/> · `connect` finds the server and brings accounts in, `upload` brings media up, `publish` builds the
-//! post, `read` looks back, `errors` says what a refusal proves. At Mastodon a lost answer is settled by the
-//! `Idempotency-Key`, which servers remember for an hour; after that, and elsewhere, only the account's own posts tell.
+//! <https://docs.joinmastodon.org/methods/> · `connect` finds the server and brings accounts in, `upload` brings media
+//! up, `publish` builds the post, `read` looks back, `errors` says what a refusal proves. At Mastodon a lost answer is
+//! settled by the `Idempotency-Key`, which servers remember for an hour; after that, and elsewhere, only the account's
+//! own posts tell.
 
 mod connect;
 mod dialect;

@@ -8,10 +8,7 @@ use super::{
     publish::{Kind, settings, subreddit, title_and_text},
     server, text_of, wire,
 };
-use crate::domain::{
-    delivery::SKEW,
-    outcome::{Found, Outcome},
-};
+use crate::domain::outcome::{Found, Outcome};
 
 /// Posts that one call counts.
 pub(super) const AT_ONCE: usize = 100;
@@ -22,6 +19,9 @@ const PAGES: usize = 5;
 
 /// How long posts with media may take to appear, milliseconds.
 const LATE: i64 = 600_000;
+
+/// How far before its acceptance, by our clock, a post may be dated, milliseconds.
+const BEFORE: i64 = 60_000;
 
 /// One of the account's posts that fits a work.
 struct Seen {
@@ -57,7 +57,7 @@ impl Reddit {
     /// Whether a post that was accepted without an id is there; `since` is when it was accepted.
     pub(super) async fn appeared(&self, session: &Session, work: &Work, since: &str) -> Outcome {
         let moment = since.parse::<i64>().unwrap_or(work.due_at);
-        match self.matching(session, work, moment - SKEW).await {
+        match self.matching(session, work, moment - BEFORE).await {
             Ok(seen) => match seen.as_slice() {
                 [] => Outcome::Processing { handle: since.to_owned() },
                 [one] => Outcome::Accepted { native_id: one.name.clone(), url: one.url.clone() },

@@ -55,7 +55,7 @@ fn cut(size: u64) -> Cut {
 }
 
 /// An upload under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Upload {
     pub(super) publish_id: String,
     url: String,

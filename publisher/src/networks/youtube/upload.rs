@@ -80,7 +80,12 @@ impl Youtube {
             self.resumed(session, work, &whole, known, handles).await?
         } else {
             let opened = self.open(session, work, &whole).await?;
-            handles.save(STEP, object!(opened)).await?;
+            if handles.stored().contains_key(STEP) {
+                // What is kept cannot be read.
+                handles.update(STEP, object!(opened)).await?;
+            } else {
+                handles.save(STEP, object!(opened)).await?;
+            }
             // Another process may have kept its own first.
             Upload::read(handles.stored()).unwrap_or(opened)
         };

@@ -82,16 +82,20 @@ async fn keeps_handles_of_a_revision() {
     each_database(MIGRATIONS, |db| async move {
         let store = Store::new(db, "test");
         let target = Uuid::from_u128(1);
-        let save = async |target, handle: &str, replaces| {
+        let save = async |target, handle: &str, replaces: Replaces| {
             store.save_handle(target, 1, "media.0".into(), handle.into(), replaces).await.unwrap()
         };
-        assert_eq!(save(target, "\"a\"", false).await, "\"a\"");
-        assert_eq!(save(target, "\"late\"", false).await, "\"a\"", "the first one counts");
-        assert_eq!(save(target, "\"b\"", true).await, "\"b\"");
-        save(Uuid::from_u128(2), "\"c\"", false).await;
+        assert_eq!(save(target, "\"a\"", Replaces::Nothing).await, "\"a\"");
+        assert_eq!(save(target, "\"late\"", Replaces::Nothing).await, "\"a\"", "the first one counts");
+        assert_eq!(save(target, "\"b\"", Replaces::Anything).await, "\"b\"");
+        let of_a = Replaces::This("\"a\"".into());
+        assert_eq!(save(target, "\"late\"", of_a).await, "\"b\"", "that one is no longer there");
+        let of_b = Replaces::This("\"b\"".into());
+        assert_eq!(save(target, "\"c\"", of_b).await, "\"c\"");
+        save(Uuid::from_u128(2), "\"d\"", Replaces::Nothing).await;
         assert_eq!(
             store.handles(&[target]).await.unwrap(),
-            [(target, 1, "media.0".to_owned(), "\"b\"".to_owned())]
+            [(target, 1, "media.0".to_owned(), "\"c\"".to_owned())]
         );
     })
     .await;

@@ -187,7 +187,7 @@ async fn old_records_of_final_deliveries_are_pruned_and_others_stay() {
         let (store, owner, fence) = ready(db, 3).await;
         for target in 1..=2 {
             let id = Uuid::from_u128(target);
-            store.save_handle(id, 1, "media.0".into(), "\"a\"".into(), false).await.unwrap();
+            store.save_handle(id, 1, "media.0".into(), "\"a\"".into(), Replaces::Nothing).await.unwrap();
             store.apply_and_arm(vec![], an_arm(target, owner, fence)).await.unwrap();
             if target == 1 {
                 settled(&store, 1, accepted("1")).await;

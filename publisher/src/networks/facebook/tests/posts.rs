@@ -55,6 +55,9 @@ async fn a_feed_video_needs_the_person_and_nothing_else_does() {
     let refused = stage.prepared(&stage.film(FacebookKind::Feed), &mut Kept::default()).await.unwrap_err();
     let is_person = |code: &str| code == "PERSON_AUTHORIZATION_ENDED";
     assert!(matches!(&refused, Fault::Rejected { code, .. } if is_person(code)), "{refused:?}");
+    stage.session.extra = Secret::default();
+    let unkept = stage.prepared(&stage.film(FacebookKind::Feed), &mut Kept::default()).await.unwrap_err();
+    assert_eq!(unkept, refused);
     let page = stage.session.access_token.clone();
     stage.session.extra = connect::extra(&page_id, page.expose());
     let refused = stage.prepared(&stage.film(FacebookKind::Feed), &mut Kept::default()).await.unwrap_err();
