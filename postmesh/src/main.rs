@@ -1,7 +1,10 @@
 //! One program: every service in one process (`up`), one service of a mesh (`run`), and the command line that
 //! operates and uses either.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
+#![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
+
+#[macro_use]
+mod out;
 
 mod admin;
 mod cli;
