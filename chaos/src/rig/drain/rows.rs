@@ -27,9 +27,10 @@ const STUCK: &str = "select count(*) from deliveries d
                      where asked.thread_id = d.thread_id and asked.position < d.position
                        and asked.state = 'needs_confirmation')";
 const OPEN: &str = "select count(*) from publish_attempts where outcome is null";
-/// After a lost answer the old access token serves until it ends; then the refresh must be asked for again.
+/// After a lost answer the old access token serves until it ends; then the refresh must be asked for again. An account
+/// without work has its turn when tokens are looked after, every 30 s.
 const REFRESHES: &str = "select count(*) from accounts
-  where state = 'connected' and refresh_version = token_version and access_expires_at < {now} - {overdue}";
+  where state = 'connected' and refresh_version = token_version and access_expires_at < {now} - 30000 - {overdue}";
 
 type EventRow = (String, i64, i64, String, i64, i64, i64);
 type AttemptRow = (String, i64, String, i64, i64, Option<String>);
