@@ -33,6 +33,9 @@ macro_rules! epoch_lock {
 }
 pub(super) use epoch_lock;
 
+/// No hand-over is under way, and none begins before this transaction ends.
+const LOCK_EPOCH: &str = concat!("select pg_advisory_xact_lock(", epoch_lock!(), ")");
+
 /// Deliveries that arrive and were due by then are put in doubt.
 macro_rules! doubted_until {
     ($tx:ident) => {{
@@ -124,9 +127,7 @@ impl Store {
                     sqlx::query_scalar("select value from marks where name = 'timeline' for update")
                         .fetch_optional(&mut *tx)
                         .await?;
-                sqlx::query(concat!("select pg_advisory_xact_lock(", epoch_lock!(), ")"))
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(LOCK_EPOCH).execute(&mut *tx).await?;
                 let (timeline, now): (String, i64) = sqlx::query_as(concat!(
                     "select ",
                     timeline!(),
@@ -160,7 +161,7 @@ impl Store {
         faults::at("restore.stamp.before").await?;
         let doubted = write!(self.db, tx => {
             if !sqlite {
-                sqlx::query(concat!("select pg_advisory_xact_lock(", epoch_lock!(), ")")).execute(&mut *tx).await?;
+                sqlx::query(LOCK_EPOCH).execute(&mut *tx).await?;
             }
             let now: i64 = sqlx::query_scalar(timed!(sqlite, "select ", "")).fetch_one(&mut *tx).await?;
             let doubted = doubt!(tx, sqlite, replica, policy, now);

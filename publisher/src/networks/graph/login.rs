@@ -161,7 +161,7 @@ pub(in super::super) fn tokens(body: &Value, now_ms: i64) -> Option<Tokens> {
     })
 }
 
-/// The same token with a new life; it is at least a day old, or it is refused for now.
+/// The same token with a new life; one younger than a day is refused, and asked for again later.
 pub(in super::super) async fn renewed(
     api: &Api,
     session: &Session,
